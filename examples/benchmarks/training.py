@@ -1,0 +1,72 @@
+"""How fast does a plain `compile()` and `fit` train, against keras.applications at the same multiply-adds?
+
+    python examples/benchmarks/training.py                      # ResNet50, float32 and mixed_bfloat16, about 5 minutes
+    python examples/benchmarks/training.py --policies=float32 --rounds=3
+
+Prints images per second of both, medians of interleaved rounds in one process with their spread, and the ratio.
+"""
+
+import os
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags
+
+MODEL = flags.DEFINE_string("model", "ResNet50", "a name that both kvision.applications and keras.applications have")
+POLICIES = flags.DEFINE_list("policies", ["float32", "mixed_bfloat16"], "Keras dtype policies, one after the other")
+ROUNDS = flags.DEFINE_integer("rounds", 5, "interleaved rounds")
+STEPS = flags.DEFINE_integer("steps", 4, "training steps in a round")
+BATCH = flags.DEFINE_integer("batch", 8, "images in a step")
+SIZE = flags.DEFINE_integer("size", 224, "height and width of the images")
+
+
+def trainer(build):
+    """A function that trains `STEPS` steps by plain `fit` and returns its images per second."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    images = random.normal(size=(BATCH.value, SIZE.value, SIZE.value, 3)).astype("float32")
+    labels = random.integers(0, 1000, BATCH.value)
+    batches = tf.data.Dataset.from_tensors((images, labels)).cache().repeat()
+    model = build()
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
+
+    def run():
+        start = time.perf_counter()
+        model.fit(batches, steps_per_epoch=STEPS.value, verbose=0)
+        return BATCH.value * STEPS.value / (time.perf_counter() - start)
+
+    run()  # traces and warms up
+    return run
+
+
+def main(_):
+    import keras
+    import tensorflow as tf
+
+    import kvision
+
+    print(f"{MODEL.value}, batch {BATCH.value} at {SIZE.value}, {os.cpu_count()} cores, ", end="")
+    print(f"keras {keras.__version__}, tensorflow {tf.__version__}; images/s: median (min to max)")
+    shape = (SIZE.value, SIZE.value, 3)
+    for policy in POLICIES.value:
+        keras.config.set_dtype_policy(policy)
+        runs = {
+            "kvision": trainer(lambda: getattr(kvision.applications, MODEL.value)(input_shape=shape)),
+            "keras": trainer(lambda: getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape)),
+        }
+        rates = {name: [] for name in runs}
+        for _ in range(ROUNDS.value):
+            for name, run in runs.items():
+                rates[name].append(run())
+        medians = {name: statistics.median(values) for name, values in rates.items()}
+        row = ", ".join(f"{n} {medians[n]:.2f} ({min(v):.2f} to {max(v):.2f})" for n, v in rates.items())
+        print(f"{policy}: {row}; ratio {medians['kvision'] / medians['keras']:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,90 @@
+"""The floor plan: every network by name, in order of publication. One paper, one file."""
+
+import fnmatch
+
+from kvision.applications._record import (
+    Architecture,
+    Paper,
+    Reported,
+    Variant,
+    Weights,
+    imagenet_classes,
+)
+from kvision.applications.resnet import (
+    ResNet18,
+    ResNet20,
+    ResNet32,
+    ResNet34,
+    ResNet44,
+    ResNet50,
+    ResNet56,
+    ResNet101,
+    ResNet110,
+    ResNet152,
+    ResNet1202,
+)
+
+__all__ = [
+    "Architecture",
+    "Paper",
+    "Reported",
+    "ResNet18",
+    "ResNet20",
+    "ResNet32",
+    "ResNet34",
+    "ResNet44",
+    "ResNet50",
+    "ResNet56",
+    "ResNet101",
+    "ResNet110",
+    "ResNet152",
+    "ResNet1202",
+    "Variant",
+    "Weights",
+    "cite",
+    "get_model",
+    "imagenet_classes",
+    "list_models",
+]
+
+
+def list_models(pattern: str = "*", weights: bool = False) -> list[str]:
+    """Names of the networks that match a shell pattern (case does not matter), in order of publication.
+
+    Args:
+        pattern: such as "*resnet*".
+        weights: only those with published weights.
+    """
+    rows = [row for row in globals().values() if isinstance(row, Variant) and (row.weights or not weights)]
+    return [row.name for row in rows if fnmatch.fnmatchcase(row.name.lower(), pattern.lower())]
+
+
+def get_model(name: str) -> Variant:
+    """The row of that name (case does not matter).
+
+    Raises:
+        ValueError: no such row; the message names the closest ones.
+    """
+    import difflib
+
+    known = {row.lower(): row for row in list_models()}
+    if name.lower() in known:
+        return globals()[known[name.lower()]]
+    close = [known[match] for match in difflib.get_close_matches(name.lower(), known, 3)]
+    raise ValueError(
+        f"There is no network named {name!r}. "
+        + (f"Did you mean {', '.join(close)}?" if close else f"The names are: {', '.join(known.values())}")
+    )
+
+
+def cite(row: Variant) -> str:
+    """The BibTeX entry of a row's paper."""
+    paper = row.paper
+    year = paper.venue[-4:] if paper.venue[-4:].isdigit() else paper.month[:4]
+    key = f"{paper.authors[0].split()[-1].lower()}{year}{paper.title.split()[0].lower()}"
+    entries = {"title": f"{{{paper.title}}}", "author": " and ".join(paper.authors), "booktitle": paper.venue}
+    entries["year"] = year
+    if paper.arxiv:
+        entries |= {"eprint": paper.arxiv, "archivePrefix": "arXiv"}
+    body = "".join(f"  {name} = {{{value}}},\n" for name, value in entries.items())
+    return f"@inproceedings{{{key},\n{body}}}"

@@ -1,0 +1,276 @@
+"""The rows: frozen records of a paper, its figures, its checkpoints, and the network itself, which is called to build it."""
+
+import csv
+import functools
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import keras
+
+from kvision.applications import _weights
+from kvision.blocks.bind import describe
+from kvision.blocks.head import pool, pool_and_classify
+from kvision.classifier import Classifier, Origin, Preprocess
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A publication. `month` is that of first publication (arXiv, else venue), as "2015-12"."""
+
+    title: str
+    authors: tuple[str, ...]
+    venue: str
+    month: str
+    arxiv: str | None = None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A figure that the authors printed: never a claim about any weights that kvision loads or trains."""
+
+    metric: str
+    value: float
+    protocol: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A published checkpoint.
+
+    Args:
+        source: its tag, such as "timm/resnet50.a1_in1k".
+        changes: how its network departs from the paper's; applied when these weights are asked for.
+        rename: pairs (regular expression, replacement) that turn its tensor names into layer paths, in order.
+        head: the path of its classification layer, which `include_top=False` leaves out.
+        preprocess: what it expects of its input.
+        license: as its publisher states it, None where that is not known.
+        sha256: of the file, None where no publisher states it.
+        publisher_top1: what its publisher measured on ImageNet's validation set, in percent, and where that is stated.
+    """
+
+    source: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    rename: tuple[tuple[str, str], ...] = ()
+    head: str = "fc"
+    preprocess: Preprocess = Preprocess()
+    license: str | None = None
+    sha256: str | None = None
+    publisher_top1: tuple[float, str] | None = None
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A recipe. A family subclasses it with its fields and writes `features`."""
+
+    def features(self, x):
+        """The last feature map `(B, H', W', C')` of an image `(B, H, W, C)`."""
+        raise NotImplementedError
+
+    def classifier(self, x, classes: int, activation):
+        """Class scores `(B, classes)` of the last feature map."""
+        return pool_and_classify(x, classes, activation)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One network of a family: a row of data that builds itself when called.
+
+    Args:
+        name: the public name.
+        architecture: the recipe with this row's numbers.
+        paper: where it comes from.
+        params: trainable scalars, exact (Keras's `count_params()` adds the moving statistics).
+        macs: multiply-adds of one image of `input_shape`, exact.
+        input_shape: height, width and channels that the paper trains or tests at.
+        classes: of its classification layer.
+        preprocess: the paper's, for rows without published weights.
+        reported: the authors' figures.
+        weights: published checkpoints; the first is what `weights="imagenet"` means.
+    """
+
+    name: str
+    architecture: Architecture
+    paper: Paper
+    params: int
+    macs: int
+    input_shape: tuple[int, int, int] = (224, 224, 3)
+    classes: int = 1000
+    preprocess: Preprocess | None = None
+    reported: tuple[Reported, ...] = ()
+    weights: tuple[Weights, ...] = ()
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: str | pathlib.Path | None = None,
+        input_tensor=None,
+        input_shape: Sequence[int | None] | None = None,
+        pooling: str | None = None,
+        classes: int | None = None,
+        classifier_activation: str | Callable | None = "softmax",
+        name: str | None = None,
+        *,
+        lineage: str | None = None,
+        **changes,
+    ) -> Classifier:
+        """Builds the network: `keras.applications`' arguments in their order, then changes to the recipe.
+
+        Args:
+            include_top: whether to end in class scores `(B, classes)`; else in the last feature map.
+            weights: None (random initialization), "imagenet" (the row's first published weights), a tag of one of
+                the row's weights, or a path to a `.safetensors`, `.npz`, `.keras` or `.weights.h5` file.
+            input_tensor: a Keras tensor to build upon, `(B, H, W, C)`.
+            input_shape: `(H, W, C)`, where H and W may be None. By default the row's own with the top, and any height
+                and width without it.
+            pooling: without the top, None for the feature map `(B, H', W', C')`, "avg" or "max" for `(B, C')`.
+            classes: width of the top; by default the row's own.
+            classifier_activation: of the top; None gives logits.
+            name: of the model; by default the row's in lower case.
+            lineage: the tag of the row's weights whose conventions a local file follows, and whose changes are taken.
+            **changes: fields of the recipe, such as `stride_first=False`.
+
+        Raises:
+            ValueError: an argument out of its range, contradictory shapes, or weights that are unknown, cannot be
+                found or do not fit.
+            TypeError: a change that the recipe does not have.
+        """
+        classes = self.classes if classes is None else classes
+        _check_arguments(pooling, classes)
+        checkpoint = _weights.resolve(self, weights, lineage, changes)
+        changes = _weights.merge_changes(self, checkpoint.row, changes)
+        if checkpoint.published and include_top:
+            _check_published_top(self, weights, classes, classifier_activation)
+        architecture = self._change(changes)
+        inputs, x = _inputs(self, include_top, input_tensor, input_shape)
+        x = architecture.features(x)
+        if include_top:
+            x = architecture.classifier(x, classes, classifier_activation)
+        elif pooling is not None:
+            x = pool(x, pooling)
+        origin = Origin(
+            row=self.name,
+            weights=checkpoint.label,
+            changes={key: value if _plain(value) else describe(value) for key, value in changes.items()},
+            preprocess=checkpoint.row.preprocess if checkpoint.row and checkpoint.label else None,
+        )
+        model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin)
+        checkpoint.load(model, include_top)
+        return model
+
+    def _change(self, changes: Mapping[str, Any]) -> Architecture:
+        known = [field.name for field in fields(self.architecture)]
+        for key in changes:
+            if key not in known:
+                raise TypeError(
+                    f"{self.name}() got an unexpected keyword argument {key!r}. "
+                    f"Its recipe {type(self.architecture).__name__} has: {', '.join(known)}"
+                )
+        return replace(self.architecture, **changes)
+
+    def preprocessing(self, weights: str = "imagenet") -> Preprocess:
+        """The preprocessing of one of the row's weights; the paper's own where the row has none.
+
+        Raises:
+            ValueError: no such weights.
+        """
+        if not self.weights and weights == "imagenet" and self.preprocess is not None:
+            return self.preprocess
+        return _weights.find(self, weights).preprocess
+
+    def preprocess_input(self, x, weights: str = "imagenet"):
+        """Pixels `(..., H, W, C)` in [0, 255], uint8 or float, array or tensor, to a new float32 network input."""
+        return self.preprocessing(weights)(x)
+
+    def decode_predictions(self, preds, top: int = 5) -> list[list[tuple[str, str, float]]]:
+        """The `top` classes of each row of `preds` `(B, 1000)` as (WordNet id, class name, score), best first.
+
+        Raises:
+            ValueError: the row is not an ImageNet classifier, or `preds` has another shape.
+        """
+        if self.classes != 1000:
+            raise ValueError(
+                f"`decode_predictions` names the 1,000 ImageNet classes. {self.name} has {self.classes} classes."
+            )
+        preds = keras.ops.convert_to_numpy(preds)
+        if preds.ndim != 2 or preds.shape[1] != 1000:
+            raise ValueError(
+                "`decode_predictions` expects a batch of predictions (i.e. a 2D array of shape (samples, 1000)). "
+                f"Received array with shape: {preds.shape}"
+            )
+        names = imagenet_classes()
+        return [[(*names[i], float(row[i])) for i in (-row).argsort(kind="stable")[:top]] for row in preds]
+
+    def __str__(self):
+        height, width, channels = self.input_shape
+        lines = [
+            f"{self.name}: {self.params:,} parameters, {self.macs:,} multiply-adds at {height}x{width}x{channels}",
+            f"  {self.paper.title} ({self.paper.venue}, {self.paper.month})",
+        ]
+        lines += [f"  reported: {r.value} {r.metric}, {r.protocol} ({r.where})" for r in self.reported]
+        lines += [f"  weights: {w.source} ({w.license or 'license not stated'})" for w in self.weights]
+        return "\n".join(lines)
+
+
+def _plain(value) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _check_arguments(pooling, classes) -> None:
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "kvision builds for `channels_last` images. Received: keras.config.image_data_format() == "
+            f"{keras.config.image_data_format()!r}; call keras.config.set_image_data_format('channels_last')."
+        )
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(f"`pooling` is None, 'avg' or 'max'. Received: pooling={pooling!r}")
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
+        raise ValueError(f"`classes` is an integer of at least 1. Received: classes={classes!r}")
+
+
+def _check_published_top(row: Variant, weights, classes: int, activation) -> None:
+    if classes != row.classes:
+        raise ValueError(
+            f"If using `weights={weights!r}` with `include_top=True`, `classes` should be {row.classes}. "
+            f"Received classes={classes}"
+        )
+    if activation not in (None, "softmax"):
+        raise ValueError(
+            "Only `None` and `softmax` activations are allowed for the `classifier_activation` argument when using "
+            f"pretrained weights, with `include_top=True`; Received: classifier_activation={activation!r}"
+        )
+
+
+def _inputs(row: Variant, include_top: bool, tensor, shape):
+    """The model's inputs, and the tensor that the network starts from."""
+    if shape is not None:
+        shape = tuple(shape)
+        if len(shape) != 3 or any(size is not None and (not isinstance(size, int) or size < 1) for size in shape):
+            raise ValueError(f"`input_shape` must be a tuple of three integers. Received: input_shape={shape}")
+        if shape[2] is None:
+            raise ValueError(f"`input_shape` must name its number of channels. Received: input_shape={shape}")
+    if tensor is None:
+        if shape is None:
+            shape = row.input_shape if include_top else (None, None, row.input_shape[2])
+        inputs = keras.Input(shape)
+        return inputs, inputs
+    if not keras.utils.is_keras_tensor(tensor):
+        raise ValueError(f"`input_tensor` is a Keras tensor, such as keras.Input gives. Received: {type(tensor)}")
+    if len(tensor.shape) != 4 or tensor.shape[-1] is None:
+        raise ValueError(f"`input_tensor` has shape (B, H, W, C) with known C. Received: {tensor.shape}")
+    if shape is not None and tuple(tensor.shape[1:]) != shape:
+        raise ValueError(
+            f"`input_shape` contradicts `input_tensor`. Received: input_shape={shape} and input_tensor of shape "
+            f"{tuple(tensor.shape)}"
+        )
+    return keras.utils.get_source_inputs(tensor), tensor
+
+
+@functools.cache
+def imagenet_classes() -> tuple[tuple[str, str], ...]:
+    """WordNet id and name of the 1,000 classes of ILSVRC-2012, in the order of the published checkpoints."""
+    path = pathlib.Path(__file__).with_name("imagenet.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        return tuple((wordnet, name) for wordnet, name in csv.reader(file))

@@ -1,0 +1,20 @@
+"""The tf.data room: where images come from, how they are augmented, and the batches that `model.fit` reads."""
+
+from kvision.data.augmentation import Augmentation, RandomCropWithPadding, RandomFlip
+from kvision.data.images import decode_image, resize_for_evaluation
+from kvision.data.pipeline import evaluation_batches, steps, training_batches
+from kvision.data.sources import load
+from kvision.data.split import Split
+
+__all__ = [
+    "Augmentation",
+    "RandomCropWithPadding",
+    "RandomFlip",
+    "Split",
+    "decode_image",
+    "evaluation_batches",
+    "load",
+    "resize_for_evaluation",
+    "steps",
+    "training_batches",
+]

@@ -1,0 +1,59 @@
+"""Splits of images in memory: arrays, and the digits inside scikit-learn."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from kvision.data.split import Split, carve, order
+
+
+def load_digits(split: str, validation: float, test: float, seed: int) -> Split:
+    """1,797 handwritten digits, uint8 (8, 8, 1), of the UCI ML repository (Alpaydin & Kaynak 1998), via scikit-learn."""
+    from sklearn import datasets
+
+    digits = datasets.load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)  # stored as 0..16
+    return load_arrays(images, digits.target, None, split, validation, test, seed)
+
+
+def load_arrays(
+    images: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str] | None,
+    split: str,
+    validation: float,
+    test: float,
+    seed: int,
+) -> Split:
+    """Images (N, H, W, C) or (N, H, W), uint8 or float, and integer labels (N,)."""
+    images, labels = np.asarray(images), np.asarray(labels)
+    _check(images, labels, class_names)
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    names = tuple(map(str, range(labels.max() + 1) if class_names is None else class_names))
+    chosen = carve(labels, split, validation, test, seed)
+    # Eager tensors are captured by the functions below: constants of the graph would be copied into it.
+    with tf.device("CPU"):
+        images, labels = tf.constant(images[chosen]), tf.constant(labels[chosen].astype(np.int32))
+
+    def examples(seed):
+        indices = tf.data.Dataset.from_tensor_slices(order(len(chosen), seed))
+        return indices.map(lambda index: (images[index], labels[index]))
+
+    return Split(split, names, len(chosen), tuple(images.shape[1:]), examples)
+
+
+def _check(images, labels, class_names):
+    if images.ndim not in (3, 4) or not (images.dtype == np.uint8 or images.dtype.kind == "f"):
+        raise ValueError(
+            f"images must be (N, H, W, C) or (N, H, W), uint8 or float, got {images.shape} of {images.dtype}"
+        )
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"labels must be integers of the shape (N,), got {labels.shape} of {labels.dtype}")
+    if len(images) != len(labels) or not len(images):
+        raise ValueError(f"images and labels must be as many and at least 1, got {len(images)} and {len(labels)}")
+    if labels.min() < 0:
+        raise ValueError(f"labels must be class ids from 0 on, got {labels.min()}")
+    if class_names is not None and labels.max() >= len(class_names):
+        raise ValueError(f"labels must be below {len(class_names)}, the number of class_names, got {labels.max()}")

@@ -1,0 +1,71 @@
+"""From bytes to pixels: the decoding and the resizing that training, evaluation and exported models share."""
+
+import tensorflow as tf
+
+
+def decode_image(contents: tf.Tensor, channels: int = 3) -> tf.Tensor:
+    """Decodes one JPEG (grey, RGB, CMYK), PNG (8 or 16 bits; alpha is dropped), GIF (first frame), BMP or WebP file.
+
+    Args:
+        contents: the bytes of the file, a scalar string.
+        channels: 3 for RGB (grey is repeated), 1 for grey (RGB is weighted as in ITU-R BT.601).
+
+    Returns:
+        uint8 (H, W, channels), 0..255.
+
+    Raises:
+        ValueError: channels is neither 1 nor 3.
+        tf.errors.InvalidArgumentError: the bytes are not an image, or only a part of one.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 (grey) or 3 (RGB), got {channels!r}")
+    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    image = tf.ensure_shape(image, (None, None, 3))
+    return image if channels == 3 else tf.image.rgb_to_grayscale(image)
+
+
+def resize_for_evaluation(
+    image: tf.Tensor, size: int | tuple[int, int], crop_fraction: float = 1.0, interpolation: str = "bilinear"
+) -> tf.Tensor:
+    """Resizes with the aspect ratio kept, then crops the centre: the evaluation protocol of torchvision and timm.
+
+    The image is resized (antialiased) until it just covers floor(size / crop_fraction), as by its shorter side for a
+    square, and the centre of that is cut out. `size=224, crop_fraction=0.875` is the usual 224 from 256.
+    An image that already has the size comes back as it was.
+
+    Args:
+        image: (H, W, C) or (B, H, W, C), any numeric dtype; H and W may be unknown when a graph is traced.
+        size: height and width of the result in pixels; one integer for both.
+        crop_fraction: the part of the resized height and width that is kept, in (0, 1].
+        interpolation: a method of `tf.image.resize`, such as "bilinear" or "bicubic".
+
+    Returns:
+        float32 (h, w, C) or (B, h, w, C), in the units of the input.
+
+    Raises:
+        ValueError: a size below 1, a crop_fraction outside (0, 1], or an image of another rank.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1:
+        raise ValueError(f"size must be one or two positive integers, got {size!r}")
+    if not 0 < crop_fraction <= 1:
+        raise ValueError(f"crop_fraction must be in (0, 1], got {crop_fraction!r}")
+    image = tf.convert_to_tensor(image)
+    if image.shape.rank not in (3, 4):
+        raise ValueError(f"image must have the shape (H, W, C) or (B, H, W, C), got {image.shape}")
+    if crop_fraction == 1 and image.shape[-3:-1] == (height, width):
+        return tf.cast(image, tf.float32)
+
+    full_height, full_width = int(height / crop_fraction), int(width / crop_fraction)
+    old_height, old_width = tf.unstack(tf.shape(image)[-3:-1])
+    new_height = tf.maximum(full_height, old_height * full_width // old_width)
+    new_width = tf.maximum(full_width, old_width * full_height // old_height)
+    resized = tf.image.resize(image, tf.stack([new_height, new_width]), interpolation, antialias=True)
+
+    top, left = _half(new_height - height), _half(new_width - width)
+    cropped = resized[..., top : top + height, left : left + width, :]
+    return tf.ensure_shape(tf.cast(cropped, tf.float32), (*image.shape[:-3], height, width, image.shape[-1]))
+
+
+def _half(margin: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.round(margin / 2), tf.int32)  # half to even, as torchvision's center_crop

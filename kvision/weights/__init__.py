@@ -1,0 +1,7 @@
+"""NumPy arrays in, Keras variables out: checkpoints by the names of their tensors."""
+
+from kvision.weights.files import read
+from kvision.weights.hub import address, cached
+from kvision.weights.loader import assign, assign_keras, state_dict_names
+
+__all__ = ["address", "assign", "assign_keras", "cached", "read", "state_dict_names"]

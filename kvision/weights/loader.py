@@ -1,0 +1,125 @@
+"""Arrays into a model: layer paths are the checkpoint's names, leaf names and transposes are generic."""
+
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+TORCH_LEAVES = {
+    "kernel": "weight",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+COUNTERS = "num_batches_tracked"  # PyTorch's batch norms count their batches; no network reads that
+
+
+def state_dict_names(model: keras.Model) -> dict[str, keras.Variable]:
+    """The model's variables by the names that a PyTorch state dict gives them: `layer1.0.conv1.weight`."""
+    names = {}
+    for variable in model.variables:
+        if variable.path.startswith("seed_generator") or "/seed_generator" in variable.path:
+            continue  # the state of a dropout layer, no weight
+        layer, _, leaf = variable.path.replace("/", ".").rpartition(".")
+        names[f"{layer}.{TORCH_LEAVES.get(leaf, leaf)}"] = variable
+    return names
+
+
+def assign(
+    model: keras.Model,
+    arrays: Mapping[str, np.ndarray],
+    rename: Sequence[tuple[str, str]] = (),
+    without: Sequence[str] = (),
+    source: str = "the checkpoint",
+) -> None:
+    """Puts every array into its variable. Nothing is changed unless everything fits.
+
+    Args:
+        model: a built model whose layer names are the checkpoint's paths.
+        arrays: tensors by name, as PyTorch keeps them (convolutions `(out, in, h, w)`, dense `(out, in)`).
+        rename: pairs (regular expression, replacement), applied to each name in order.
+        without: paths of layers that the model leaves out on purpose, such as its top.
+        source: what to call the checkpoint in an error.
+
+    Raises:
+        ValueError: tensors that are missing, left over or of another shape; the message lists them all.
+    """
+    variables = state_dict_names(model)
+    given = {}
+    for name, array in arrays.items():
+        for pattern, replacement in rename:
+            name = re.sub(pattern, replacement, name)
+        if not name.endswith(COUNTERS) and not any(name.startswith(f"{path}.") for path in without):
+            given[name] = array
+    missing = [name for name in variables if name not in given]
+    extra = [name for name in given if name not in variables]
+    values, misshapen = {}, []
+    for name, variable in variables.items():
+        if name in given:
+            value = _from_torch(np.asarray(given[name]), name)
+            if value.shape == tuple(variable.shape):
+                values[name] = value
+            else:
+                expected = _to_torch_shape(tuple(variable.shape), name)
+                misshapen.append(f"{name} {tuple(given[name].shape)}, the model has {expected}")
+    if missing or extra or misshapen:
+        raise ValueError(
+            f"{source} does not fit {model.name}: {len(values)} of the model's {len(variables)} tensors agree."
+            + _listed("In the model, not in the checkpoint", missing)
+            + _listed("In the checkpoint, not in the model", extra)
+            + _listed("Of another shape in the checkpoint", misshapen)
+        )
+    for name, value in values.items():
+        variables[name].assign(value.astype("float32"))
+
+
+def _from_torch(array: np.ndarray, name: str) -> np.ndarray:
+    if not name.endswith(".weight") or array.ndim < 2:
+        return array
+    return array.T if array.ndim == 2 else np.moveaxis(array, (0, 1), (-1, -2))
+
+
+def _to_torch_shape(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+    if not name.endswith(".weight") or len(shape) < 2:
+        return shape
+    return (shape[-1], shape[-2], *shape[:-2])
+
+
+def _listed(title: str, names: Sequence[str], limit: int = 12) -> str:
+    if not names:
+        return ""
+    more = f"\n    ... and {len(names) - limit} more" if len(names) > limit else ""
+    return f"\n  {title} ({len(names)}):" + "".join(f"\n    {name}" for name in names[:limit]) + more
+
+
+def assign_keras(model: keras.Model, path: pathlib.Path) -> None:
+    """Puts the weights of a `.keras` file (by the names of its variables) or `.weights.h5` file (by position) in.
+
+    Raises:
+        ValueError: the file is corrupt or does not fit; for a `.weights.h5` the comparison is by position and shape.
+    """
+    if path.suffix == ".keras":
+        saved = keras.models.load_model(path, compile=False)
+        arrays = {name: keras.ops.convert_to_numpy(value) for name, value in state_dict_names(saved).items()}
+        arrays = {name: _to_torch(array, name) for name, array in arrays.items()}
+        assign(model, arrays, source=str(path))
+        return
+    before = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        for variable, value in zip(model.variables, before, strict=True):
+            variable.assign(value)
+        raise ValueError(
+            f"{str(path)!r} does not fit {model.name}, compared by position and shape, since a .weights.h5 file has "
+            f"no names: {error}"
+        ) from error
+
+
+def _to_torch(array: np.ndarray, name: str) -> np.ndarray:
+    if not name.endswith(".weight") or array.ndim < 2:
+        return array
+    return array.T if array.ndim == 2 else np.moveaxis(array, (-1, -2), (0, 1))

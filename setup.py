@@ -1,0 +1,30 @@
+from setuptools import find_packages, setup
+
+setup(
+    name="kvision",
+    version="0.1.0",
+    description="Two decades of image classification in Keras 3: exact to their papers, fast, trainable, servable.",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["kvision", "kvision.*"]),
+    package_data={"kvision.applications": ["imagenet.csv"]},
+    install_requires=[
+        "tensorflow>=2.21",
+        "keras>=3.15.1",
+        "keras-cv>=0.9",
+        "tensorflow-datasets>=4.9.10",
+        "absl-py>=2.1",
+        "scikit-learn>=1.5",
+        "safetensors>=0.5",
+        "huggingface_hub>=0.30",
+        "matplotlib>=3.9",
+        "setuptools<81",  # tensorflow-datasets and keras-cv still import pkg_resources
+    ],
+    extras_require={
+        "test": ["pytest>=8", "ruff>=0.9"],
+        "parity": ["torch", "timm", "torchvision"],
+    },
+    entry_points={"console_scripts": ["kvision=kvision.cli.main:main"]},
+)
