@@ -158,7 +158,7 @@ class Classifier(keras.Model):
         if heads:
             for tensor, head in heads:
                 head.build(tensor.shape)
-            self._training_graph = keras.Model(self.inputs, [self.outputs, [tensor for tensor, _ in heads]])
+            self._training_graph = keras.Model(self.input, [self.outputs, [tensor for tensor, _ in heads]])
 
     def call(self, inputs, training=None, mask=None):
         if not (training and self.heads):
@@ -187,13 +187,14 @@ class Classifier(keras.Model):
         origin, heads = config.pop("origin"), config.pop("heads")
         if not heads:
             return super().from_config({**config, "origin": origin}, custom_objects)
-        graph = keras.Model.from_config(config, custom_objects)
+        graph = keras.Model.from_config(dict(config), custom_objects)
         outputs, taps = graph.output
         heads = [keras.saving.deserialize_keras_object(head, custom_objects) for head in heads]
         return cls(
-            graph.inputs,
+            graph.input,
             outputs[0] if len(outputs) == 1 else outputs,
             name=config["name"],
+            trainable=config["trainable"],
             origin=origin,
             heads=list(zip(taps, heads, strict=True)),
         )

@@ -59,6 +59,8 @@ def project(x, filters, unit):
 
 def pad(x, filters, unit):
     """Option A: identity, subsampled by the stride, with zeros for the channels that it lacks (no parameters)."""
+    if x.shape[-1] > filters:
+        raise ValueError(f"Option A adds channels, it drops none. Received: {x.shape[-1]} channels for {filters}")
     if unit.stride > 1:
         x = keras.layers.AveragePooling2D(1, unit.stride, name=f"{unit.name}.subsample")(x)
     if x.shape[-1] < filters:

@@ -9,7 +9,7 @@ from kvision.data.split import Split, carve, order
 
 
 def load_digits(split: str, validation: float, test: float, seed: int) -> Split:
-    """1,797 handwritten digits, uint8 (8, 8, 1), of the UCI ML repository (Alpaydin & Kaynak 1998), via scikit-learn."""
+    """1,797 handwritten digits, uint8 (8, 8, 1), from scikit-learn (UCI ML repository, Alpaydin & Kaynak 1998)."""
     from sklearn import datasets
 
     digits = datasets.load_digits()

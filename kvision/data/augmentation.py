@@ -20,12 +20,12 @@ class Augmentation(keras.layers.Layer):
         ValueError: on a symbolic Keras tensor, images of another rank, or no seed.
     """
 
-    # Not Layer.__call__: that would cast the images to the dtype policy, and move them to the JAX backend where it runs.
+    # Not Layer.__call__: that casts the images to the dtype policy, and to JAX arrays on that backend.
     def __call__(self, images: tf.Tensor, seed: tf.Tensor | tuple[int, int] | None = None) -> tf.Tensor:
         if isinstance(images, keras.KerasTensor):
             raise ValueError(
-                f"{type(self).__name__} was called on a symbolic Keras tensor. A random augmentation would become part of "
-                "the model, and of every export of it. Map it over the tf.data pipeline instead: "
+                f"{type(self).__name__} was called on a symbolic Keras tensor. A random augmentation would become "
+                "part of the model and of every export of it. Map it over the tf.data pipeline instead: "
                 "dataset.map(lambda images, labels: (layer(images, seed=seed), labels))"
             )
         images = tf.convert_to_tensor(images)

@@ -1,5 +1,6 @@
-"""Splits of a folder of class folders: root/<class>/.../<image>, or the same under root/train, root/validation, root/test."""
+"""Splits of a folder of class folders: root/<class>/<images>, or root/train/<class>/<images> and its siblings."""
 
+import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,6 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 
 def load_folder(root: Path, split: str, validation: float, test: float, seed: int, on_error: str) -> Split:
     """Images of any size, decoded to uint8 (H, W, 3) while the dataset is iterated."""
-    if on_error not in ("skip", "raise"):
-        raise ValueError(f'on_error must be "skip" or "raise", got {on_error!r}')
     if not root.is_dir():
         problem = NotADirectoryError if root.exists() else FileNotFoundError
         raise problem(f"{root} is not a folder; expected one with a sub-folder of images for each class")
@@ -92,12 +91,8 @@ def _files(home: Path, class_names: list[str]) -> dict[str, list[str]]:
         raise ValueError(f"{home} has class folders that train does not have: {', '.join(unknown)}")
     files = {}
     for name in class_names:
-        files[name] = sorted(
-            os.path.join(folder, file)
-            for folder, _, members in os.walk(home / name)
-            for file in members
-            if file.lower().endswith(SUFFIXES) and not file.startswith(".")
-        )
+        everything = glob.iglob(os.path.join(glob.escape(str(home / name)), "**", "*"), recursive=True)  # but hidden
+        files[name] = sorted(path for path in everything if path.lower().endswith(SUFFIXES))
         if not files[name]:
             raise ValueError(f"class {name!r} has no image file in {home / name}; looked for {', '.join(SUFFIXES)}")
     return files
@@ -106,7 +101,7 @@ def _files(home: Path, class_names: list[str]) -> dict[str, list[str]]:
 def _check_readable(files: dict[str, list[str]]) -> None:
     for name, paths in files.items():
         if not any(map(_readable, paths)):
-            raise ValueError(f"none of the images of class {name!r} is readable: {', '.join(paths)}")
+            raise ValueError(f"none of the images of class {name!r} is readable, such as {', '.join(paths[:5])}")
 
 
 def _readable(path: str) -> bool:

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
+
 
 def decode_image(contents: tf.Tensor, channels: int = 3) -> tf.Tensor:
     """Decodes one JPEG (grey, RGB, CMYK), PNG (8 or 16 bits; alpha is dropped), GIF (first frame), BMP or WebP file.
@@ -37,35 +39,40 @@ def resize_for_evaluation(
         image: (H, W, C) or (B, H, W, C), any numeric dtype; H and W may be unknown when a graph is traced.
         size: height and width of the result in pixels; one integer for both.
         crop_fraction: the part of the resized height and width that is kept, in (0, 1].
-        interpolation: a method of `tf.image.resize`, such as "bilinear" or "bicubic".
+        interpolation: "bilinear" or "bicubic" (Keys, a = -0.5, as Pillow).
 
     Returns:
-        float32 (h, w, C) or (B, h, w, C), in the units of the input.
+        float32 (h, w, C) or (B, h, w, C), in the units of the input, not rounded.
 
     Raises:
-        ValueError: a size below 1, a crop_fraction outside (0, 1], or an image of another rank.
+        ValueError: a size below 1, a crop_fraction outside (0, 1], another interpolation, or an image of another rank.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
         raise ValueError(f"size must be one or two positive integers, got {size!r}")
     if not 0 < crop_fraction <= 1:
         raise ValueError(f"crop_fraction must be in (0, 1], got {crop_fraction!r}")
+    if interpolation not in KERNELS:
+        raise ValueError(f"interpolation must be one of {', '.join(KERNELS)}, got {interpolation!r}")
     image = tf.convert_to_tensor(image)
     if image.shape.rank not in (3, 4):
         raise ValueError(f"image must have the shape (H, W, C) or (B, H, W, C), got {image.shape}")
     if crop_fraction == 1 and image.shape[-3:-1] == (height, width):
         return tf.cast(image, tf.float32)
 
-    full_height, full_width = int(height / crop_fraction), int(width / crop_fraction)
     old_height, old_width = tf.unstack(tf.shape(image)[-3:-1])
+    full_height, full_width = int(height / crop_fraction), int(width / crop_fraction)
     new_height = tf.maximum(full_height, old_height * full_width // old_width)
     new_width = tf.maximum(full_width, old_width * full_height // old_height)
-    resized = tf.image.resize(image, tf.stack([new_height, new_width]), interpolation, antialias=True)
-
-    top, left = _half(new_height - height), _half(new_width - width)
-    cropped = resized[..., top : top + height, left : left + width, :]
-    return tf.ensure_shape(tf.cast(cropped, tf.float32), (*image.shape[:-3], height, width, image.shape[-1]))
-
-
-def _half(margin: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.round(margin / 2), tf.int32)  # half to even, as torchvision's center_crop
+    # Half of the margin is rounded to even, as in torchvision's center_crop.
+    corner = tf.round(tf.cast([new_height - height, new_width - width], tf.float32) / 2)
+    # tf.image.resize calls this op too, but has no way to compute only the pixels that are kept: half the time.
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=image if image.shape.rank == 4 else image[tf.newaxis],
+        size=(height, width),
+        scale=tf.cast([new_height / old_height, new_width / old_width], tf.float32),
+        translation=-corner,
+        kernel_type=KERNELS[interpolation],
+        antialias=True,
+    )
+    return resized if image.shape.rank == 4 else resized[0]

@@ -24,7 +24,9 @@ def training_batches(
     seed: int = 0,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """Shuffled, augmented batches without end, for `model.fit(batches, steps_per_epoch=steps(split, batch_size))`.
+    """Shuffled and augmented batches without end.
+
+    For `model.fit(batches, steps_per_epoch=steps(split, batch_size), shuffle=False)`: Keras warns if it is to shuffle.
 
     Order and augmentation of epoch e depend on (seed, e) alone: with first_epoch=k the batches are exactly those of an
     uninterrupted run from its epoch k on. Every epoch has the same length; the place of unreadable images is taken by
@@ -92,9 +94,7 @@ def evaluation_batches(
     """
     _check(split, batch_size, size)
     if size is None and crop_fraction != 1:
-        raise ValueError(
-            f"crop_fraction needs the size of the images after the crop, got {crop_fraction} without size="
-        )
+        raise ValueError(f"crop_fraction needs the size after the crop, got {crop_fraction} without size=")
     images = _resized(split.dataset, size, crop_fraction, interpolation)
     batches = images.batch(batch_size)
     batches = batches.map(

@@ -66,7 +66,7 @@ def load(
     if isinstance(source, str) and not _is_path(source):
         return load_tfds(source, split, validation, test, data_dir)
     if isinstance(source, str | os.PathLike):
-        return load_folder(Path(source), split, validation, test, seed, on_error)
+        return load_folder(Path(source).expanduser(), split, validation, test, seed, on_error)
     raise ValueError(f'source must be "digits", (images, labels), a folder or a TFDS name, got {type(source).__name__}')
 
 

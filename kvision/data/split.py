@@ -18,25 +18,24 @@ class Split:
         class_names: the name of each class id.
         size: the number of examples; for a folder the number of files, readable or not.
         image_shape: (H, W, C), H and W None where they differ from image to image.
+        examples: the seed of an order, or None for the fixed one -> the dataset of (image, label).
     """
 
     name: str
     class_names: tuple[str, ...]
     size: int
     image_shape: tuple[int | None, int | None, int]
-    _examples: Callable[[tf.Tensor | None], tf.data.Dataset] = field(
-        repr=False
-    )  # the seed of the order -> the examples
+    examples: Callable[[tf.Tensor | None], tf.data.Dataset] = field(repr=False)
     _unreadable: dict[str, str] = field(default_factory=dict, repr=False)  # path -> reason
 
     @property
     def dataset(self) -> tf.data.Dataset:
         """(image, label) in a fixed order: the image (H, W, C) as stored, the label a scalar int32 class id."""
-        return self._examples(None)
+        return self.examples(None)
 
     def shuffled(self, seed: tf.Tensor | tuple[int, int]) -> tf.data.Dataset:
         """The same examples in an order that depends on the seed alone: two integers, eager or inside a graph."""
-        return self._examples(tf.convert_to_tensor(seed))
+        return self.examples(tf.convert_to_tensor(seed))
 
     @property
     def unreadable(self) -> list[tuple[str, str]]:
@@ -60,8 +59,9 @@ def carve(labels: np.ndarray, split: str, validation: float, test: float, seed: 
     parts = {name: [] for name in SPLITS}
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
+        size = len(members)
         for name, fraction in (("validation", validation), ("test", test)):
-            count = min(max(1, round(fraction * len(members))), len(members) - 1) if fraction else 0
+            count = min(max(1, round(fraction * size)), len(members) - 1) if fraction else 0
             parts[name].append(members[:count])
             members = members[count:]
         parts["train"].append(members)

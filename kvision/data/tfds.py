@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kvision.data.split import SPLITS, Split
+from kvision.data.split import Split
 
 SHUFFLE_BUFFER = 10_000  # encoded images
 
@@ -33,7 +33,7 @@ def load_tfds(name: str, split: str, validation: float, test: float, data_dir: s
     if not isinstance(label, tfds.features.ClassLabel):
         raise ValueError(f"the TFDS dataset {name!r} is not a classification: its {keys[1]!r} is {label}")
     builder.download_and_prepare()
-    part = _slice(split, set(builder.info.splits), validation, test)
+    part = _slice(split, builder.info.splits, validation, test)
 
     def examples(seed):
         encoded = builder.as_dataset(
@@ -51,19 +51,20 @@ def load_tfds(name: str, split: str, validation: float, test: float, data_dir: s
     return Split(split, tuple(label.names), size, tuple(image.shape), examples)
 
 
-def _slice(split: str, official: set[str], validation: float, test: float) -> str:
-    """The split in TFDS's own notation: "test", "train[:80%]", ..."""
+def _slice(split: str, official: dict, validation: float, test: float) -> str:
+    """The split in TFDS's own notation: "test", "train[0:800]", ..."""
     if "train" not in official:
         raise ValueError(f"the dataset has no train split, only {', '.join(sorted(official))}")
     if split in official and split != "train":
         return split
-    percent = {name: 0 if name in official else round(100 * part) for name, part in zip(SPLITS[1:], (validation, test))}
-    start, stop = 100 - percent["validation"] - percent["test"], 100 - percent["test"]
-    return {
-        "train": f"train[:{start}%]",
-        "validation": f"train[{start}%:{stop}%]",
-        "test": f"train[{stop}%:]",
-    }[split]
+    size = official["train"].num_examples
+    validating = 0 if "validation" in official else round(validation * size)
+    testing = 0 if "test" in official else round(test * size)
+    start, stop = size - validating - testing, size - testing
+    first, last = {"train": (0, start), "validation": (start, stop), "test": (stop, size)}[split]
+    if first == last:
+        raise ValueError(f"the {split} split is empty: {size} images were divided with {validation=}, {test=}")
+    return f"train[{first}:{last}]"
 
 
 def _mix(seed: tf.Tensor) -> tf.Tensor:

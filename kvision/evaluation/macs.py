@@ -18,7 +18,8 @@ def count_macs(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
 
     Counted: convolutions, dense and einsum layers, attention, and the operations of `keras.ops` that multiply matrices
     or convolve. A shared layer counts at every call, a nested model as its layers. Free: biases, activations,
-    normalizations, poolings, elementwise products, look-ups. Padding counts as data does.
+    normalizations, poolings, elementwise products, look-ups, and any other layer without matrices among its weights.
+    Padding counts as data does. A subclass costs what its base class does.
 
     A layer with a mechanism of its own says what it costs by a method `count_macs(input_shape) -> int`, which is asked
     before any rule here. It receives one shape, with a batch of 1, for each argument of its `call` that holds a tensor,
@@ -44,8 +45,8 @@ def count_macs(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         shapes = [tuple(input_shape)]
     if any(size is None for shape in shapes for size in shape):
         raise ValueError(
-            f"The multiply-adds of '{model.name}' depend on the size of its input. Received: {shapes[0]}. "
-            "Pass input_shape=(H, W, C), without None."
+            f"The multiply-adds of '{model.name}' depend on the size of its input: pass input_shape=(H, W, C), "
+            f"without None. Received: {shapes[0]}"
         )
     counter = _Counter()
     specs = [keras.KerasTensor((1, *shape), tensor.dtype) for shape, tensor in zip(shapes, inputs, strict=True)]
@@ -60,13 +61,17 @@ class _Counter:
         self.macs = 0
 
     def call(self, operation, *args, **kwargs):
-        if isinstance(operation, keras.layers.Layer) and args:
-            operation._assert_input_compatibility(args[0])  # a Dense on the wrong size infers a shape without complaint
+        first = [*args, *kwargs.values()][0]
         own = getattr(operation, "count_macs", None)
         graph = getattr(operation, "_functional", operation)  # where a Sequential model keeps its graph
         if own is None and isinstance(graph, keras.Function):
-            return graph._run_through_graph(args[0], operation_fn=lambda inner: partial(self.call, inner))
-        output = operation.compute_output_spec(*args, **kwargs)
+            return graph._run_through_graph(first, operation_fn=lambda inner: partial(self.call, inner))
+        if isinstance(operation, keras.layers.Layer):
+            operation._assert_input_compatibility(first)  # a Dense on the wrong size infers a shape without complaint
+        if isinstance(operation, keras.layers.EinsumDense):  # its own answer keeps the None of `output_shape=(None, 5)`
+            output = numpy.Einsum(operation.equation).compute_output_spec(first, operation.kernel)
+        else:
+            output = operation.compute_output_spec(*args, **kwargs)
         inputs = inspect.signature(operation.call).bind(*args, **kwargs).arguments
         try:
             self.macs += own(*_shapes(inputs)) if own else _cost(operation, inputs, output)

@@ -99,8 +99,8 @@ class Evaluation:
     def __str__(self):
         """The two accuracies, then the classes: all of up to 20, or else the 10 of the lowest recall."""
         classes = self.per_class
-        k = min(5, len(classes))
-        lines = [f"{self.examples:,} examples, {len(classes):,} classes: top-1 {self.top1:.2%}, top-{k} {self.top5:.2%}"]
+        sizes = f"{self.examples:,} examples, {len(classes):,} classes"
+        lines = [f"{sizes}: top-1 {self.top1:.2%}, top-{min(5, len(classes))} {self.top5:.2%}"]
         if len(classes) > 20:
             seen = [row for row in classes if row["support"]]
             classes = sorted(seen, key=lambda row: row["recall"])[:10]
@@ -113,9 +113,7 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def evaluate(
-    model: keras.Model, batches: Iterable, class_names: Sequence[str], *, progress: bool = True
-) -> Evaluation:
+def evaluate(model: keras.Model, batches: Iterable, class_names: Sequence[str], *, progress: bool = True) -> Evaluation:
     """Runs a classifier over a labelled set once, in inference mode.
 
     Only the order of the scores counts, so probabilities and logits do equally well, and no loss is computed. Of equal
@@ -137,8 +135,9 @@ def evaluate(
     hits, seen, mistakes = 0, 0, []
     bar = keras.utils.Progbar(operator.length_hint(batches) or None, stateful_metrics=["top1"]) if progress else None
     for step, (images, labels) in enumerate(batches, 1):
-        truths = _checked_labels(labels, len(names))
-        scores = _checked_scores(model.predict_on_batch(np.asarray(images)), len(truths), names)
+        images = np.asarray(images)
+        scores = _checked_scores(model.predict_on_batch(images), len(images), names)
+        truths = _checked_labels(labels, *scores.shape)
         predictions = scores.argmax(1)
         np.add.at(confusion, (truths, predictions), 1)
         hits += int((_ranks(scores, truths) < 5).sum())
@@ -155,25 +154,12 @@ def evaluate(
     return Evaluation(names, confusion, hits / seen, tuple(sorted(mistakes, key=lambda m: (-m.score, m.index))))
 
 
-def _checked_labels(labels, classes: int) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"Labels are integers of shape (B,). Received: {labels.dtype} of shape {labels.shape}. "
-            "One-hot labels become integers by argmax(-1)."
-        )
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if wrong.size:
-        raise ValueError(f"Labels lie in [0, {classes}), the number of class names. Received: {wrong[0]}")
-    return labels.astype("int64")
-
-
 def _checked_scores(scores, examples: int, names: tuple[str, ...]) -> np.ndarray:
     outputs = keras.tree.flatten(scores)
     shapes = [output.shape for output in outputs]
     if len(outputs) != 1 or len(shapes[0]) != 2 or len(outputs[0]) != examples:
         raise ValueError(
-            f"A classifier gives one output ({examples}, classes) for a batch of {examples} labels. Received: {shapes}"
+            f"A classifier gives one output ({examples}, classes) for a batch of {examples}. Received: {shapes}"
         )
     scores = outputs[0].astype("float64")
     if scores.shape[1] != len(names):
@@ -181,6 +167,19 @@ def _checked_scores(scores, examples: int, names: tuple[str, ...]) -> np.ndarray
     if not np.isfinite(scores.max(1)).all():
         raise ValueError("The model's highest score is NaN or infinite for some examples: has its training diverged?")
     return scores
+
+
+def _checked_labels(labels, examples: int, classes: int) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.shape != (examples,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"Labels are integers of shape ({examples},). Received: {labels.dtype} of shape {labels.shape}. "
+            "One-hot labels become integers by argmax(-1)."
+        )
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise ValueError(f"Labels lie in [0, {classes}), the number of class names. Received: {wrong[0]}")
+    return labels.astype("int64")
 
 
 def _ranks(scores: np.ndarray, truths: np.ndarray) -> np.ndarray:

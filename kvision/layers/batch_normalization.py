@@ -92,16 +92,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _plain(self, inputs, training):
         x = ops.cast(inputs, "float32")
-        mean, variance = self._moments(x, None) if training else (self.moving_mean, self.moving_variance)
-        outputs = ops.batch_normalization(
-            x,
-            ops.convert_to_tensor(mean),
-            ops.convert_to_tensor(variance),
-            axis=-1,
-            offset=ops.convert_to_tensor(self.beta) if self.center else None,
-            scale=ops.convert_to_tensor(self.gamma) if self.scale else None,
-            epsilon=self.epsilon,
-        )
+        if not training:
+            mean, variance = self.moving_mean, self.moving_variance
+        elif self.synchronized:
+            mean, variance = self._moments(x, None)
+        else:  # two passes: the mean of the squares minus the square of the mean loses digits
+            axes = list(range(len(x.shape) - 1))
+            mean = ops.mean(x, axes)
+            variance = ops.mean(ops.square(x - mean), axes)
+        outputs = (x - mean) * ops.rsqrt(variance + self.epsilon)
+        if self.scale:
+            outputs = outputs * self.gamma
+        if self.center:
+            outputs = outputs + self.beta
         if training and self.unbiased_moving:
             variance = variance * self._bessel(inputs)
         return ops.cast(outputs, self.compute_dtype), mean, variance

@@ -1,5 +1,7 @@
 """Grouped convolution: Krizhevsky, Sutskever & Hinton, NIPS 2012 (two towers); Xie et al., arXiv:1611.05431 (ResNeXt)."""
 
+import functools
+
 import keras
 
 
@@ -14,8 +16,32 @@ class GroupedConv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
-        if keras.backend.backend() != "tensorflow" or self.data_format != "channels_last":
+        stock = self.data_format != "channels_last" or self.groups == 1 or max(self.dilation_rate) > 1
+        if stock or keras.backend.backend() != "tensorflow" or not _trains(self.compute_dtype):
             return super().convolution_op(inputs, kernel)
         import tensorflow as tf
 
-        return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate)
+        return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper())
+
+
+@functools.cache
+def _trains(dtype: str) -> bool:
+    """Whether TensorFlow has a gradient for groups here, found out by trying: on a CPU only oneDNN has one, and not in
+    float16 on every processor."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return True
+    x, kernel = tf.TensorShape((1, 4, 4, 4)), tf.TensorShape((3, 3, 2, 4))
+    with tf.init_scope(), tf.device("CPU:0"):
+        try:
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=x,
+                filter=tf.ones(kernel, dtype),
+                out_backprop=tf.ones(x, dtype),
+                strides=[1] * 4,
+                padding="SAME",
+            )
+        except tf.errors.OpError:
+            return False
+    return True

@@ -23,7 +23,7 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
             raise ValueError(f"{str(path)!r} is no readable safetensors file: {error}") from error
     if path.suffix == ".npz":
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{str(path)!r} is no readable npz file of plain arrays: {error}") from error

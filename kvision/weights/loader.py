@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -109,8 +110,10 @@ def assign_keras(model: keras.Model, path: pathlib.Path) -> None:
         return
     before = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     try:
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns about parts that it skips
+            model.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         for variable, value in zip(model.variables, before, strict=True):
             variable.assign(value)
         raise ValueError(

@@ -1,4 +1,3 @@
-import functools
 import sys
 
 import keras
@@ -8,12 +7,11 @@ from keras import applications, layers, ops
 from kvision.evaluation import count_macs
 
 
-@functools.cache
 def published(name, size):
     return getattr(applications, name)(weights=None, input_shape=(size, size, 3))
 
 
-# The first two and the last as in the papers' tables (rounded there), all four as summed by hand over Keras's layers.
+# In round numbers what the literature gives: 15.5, 2.8, 0.30 and 5.7 billion.
 @pytest.mark.parametrize(
     ("name", "size", "macs"),
     [
@@ -165,14 +163,14 @@ def test_a_layer_may_say_what_it_costs():
 
 def test_thousands_of_layers():
     x = inputs = keras.Input((2,))
-    dense = [layers.Dense(2) for _ in range(2500)]
-    for layer in dense:
-        x = ops.relu(layer(x))
+    shared = layers.Dense(2)
+    for _ in range(5000):
+        x = shared(x)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(20_000)  # Keras builds a graph by recursion; counting does without
     model = keras.Model(inputs, x)
     sys.setrecursionlimit(limit)
-    assert count_macs(model) == 2500 * 4
+    assert count_macs(model) == 5000 * 4
 
 
 class Bilinear(layers.Layer):

@@ -1,0 +1,8 @@
+"""Pictures of training and of its results. Each is a `matplotlib.figure.Figure`: no display, no global state."""
+
+from kvision.visualize.confusion import confusion
+from kvision.visualize.curves import curves
+from kvision.visualize.figure import save
+from kvision.visualize.mistakes import mistakes
+
+__all__ = ["confusion", "curves", "mistakes", "save"]

@@ -1,0 +1,49 @@
+"""How training went, epoch by epoch."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kvision.visualize.figure import BLUE, GRID, INK, MUTED, ORANGE, blank, quiet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def curves(history: Mapping[str, Sequence[float]] | str | os.PathLike) -> "Figure":
+    """One plot per metric over the epochs, counted from 1, with the validation's curve beside the training's.
+
+    Args:
+        history: values per epoch by metric, as `model.fit(...).history` has them, or the path of a JSON file with the
+            same. `val_x` goes on the axes of `x`.
+
+    Raises:
+        ValueError: there is no metric, or one without a value.
+    """
+    if isinstance(history, str | os.PathLike):
+        history = json.loads(Path(history).read_text(encoding="utf-8"))
+    if not history or not all(len(values) for values in history.values()):
+        raise ValueError(f"A history has values for every metric. Received: {dict(history)}")
+    metrics = list(dict.fromkeys(name.removeprefix("val_") for name in history))
+    columns = 2 if len(metrics) == 4 else min(len(metrics), 3)
+    rows = -(-len(metrics) // columns)
+    figure = blank(4.6 * columns + 0.4, 3.5 * rows + 0.4, "Training history")
+    for place, metric in enumerate(metrics, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        quiet(axes)
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.set_title(metric.replace("_", " "), loc="left", fontsize=11, color=INK)
+        axes.set_xlabel("epoch", color=MUTED, fontsize=9)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        for name, label, color in ((metric, "training", BLUE), ("val_" + metric, "validation", ORANGE)):
+            if name in history:
+                epochs = range(1, len(history[name]) + 1)
+                marker = "o" if len(epochs) <= 30 else None
+                axes.plot(epochs, history[name], color=color, linewidth=1.8, marker=marker, markersize=3.5, label=label)
+        if len(axes.lines) > 1:
+            axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+        axes.set_xlim(0.5, max(len(line.get_xdata()) for line in axes.lines) + 0.5)
+    return figure

@@ -1,0 +1,214 @@
+"""What every row promises, tested by iteration over all rows: its exact counts, and keras.applications' call signature."""
+
+import inspect
+from dataclasses import fields
+
+import keras
+import numpy as np
+import pytest
+
+from kvision import applications
+from kvision.applications import resnet
+from kvision.evaluation import count_macs
+
+ROWS = [getattr(applications, name) for name in applications.list_models()]
+TINY = {
+    resnet.basic: dict(depths=(1, 1, 1), widths=(16, 24, 24)),
+    resnet.bottleneck: dict(depths=(1, 1, 1, 1), widths=(4, 8, 8, 8)),
+}
+"""A small network of every kind of block that the rows have: the changes to a row's recipe."""
+
+
+def smallest_of_each_kind():
+    found = {}
+    for row in sorted(ROWS, key=lambda row: row.params):
+        found.setdefault(row.architecture.block, pytest.param(row, TINY[row.architecture.block], id=row.name))
+    return list(found.values())
+
+
+def parameters(model) -> int:
+    return sum(int(np.prod(variable.shape)) for variable in model.trainable_weights)
+
+
+@pytest.fixture
+def without_initial_values(monkeypatch):
+    """Counting needs no random numbers: 60 million zeros come faster."""
+
+    def zeros(self, shape, dtype=None):
+        return keras.ops.zeros(shape, dtype)
+
+    for initializer in (keras.initializers.VarianceScaling, keras.initializers.RandomNormal):
+        monkeypatch.setattr(initializer, "__call__", zeros)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_counts_are_exact_and_names_unique(row, without_initial_values):
+    model = row()
+    assert parameters(model) == row.params
+    assert count_macs(model) == row.macs
+    assert model.input_shape == (None, *row.input_shape) and model.output_shape == (None, row.classes)
+    names = [operation.name for operation in model.operations]
+    assert len(set(names)) == len(names)
+    assert model.name == row.name.lower() and model.origin.row == row.name
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_row_prints_itself_and_cites_its_paper(row):
+    assert f"{row.params:,}" in str(row) and f"{row.macs:,}" in str(row) and row.paper.title in str(row)
+    assert row.paper.title in applications.cite(row) and row.paper.arxiv in applications.cite(row)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_recipe_fields_never_reuse_an_argument_of_the_call(row):
+    arguments = set(inspect.signature(type(row).__call__).parameters) - {"self", "changes"}
+    assert not arguments & {field.name for field in fields(row.architecture)}
+
+
+def test_the_call_takes_keras_applications_arguments_in_their_order():
+    ours = [p for p in inspect.signature(applications.ResNet50.__call__).parameters.values()]
+    theirs = inspect.signature(keras.applications.ResNet50).parameters
+    assert [p.name for p in ours if p.kind is p.POSITIONAL_OR_KEYWORD] == list(theirs)
+
+
+@pytest.mark.parametrize(("row", "tiny"), smallest_of_each_kind())
+def test_saves_and_reloads(row, tiny, tmp_path):
+    model = row(input_shape=(32, 48, 3), classes=7, **tiny)
+    x = np.random.default_rng(0).normal(size=(2, 32, 48, 3)).astype("float32")
+    before = model.predict(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    assert reloaded.origin == model.origin and type(reloaded) is type(model)
+    np.testing.assert_array_equal(reloaded.predict(x, verbose=0), before)
+    for path in ("model.keras", "model.weights.h5"):
+        keys = {} if path == "model.keras" or not row.weights else {"stride_first": True}
+        again = row(input_shape=(32, 48, 3), classes=7, weights=tmp_path / path, **{**tiny, **keys})
+        np.testing.assert_array_equal(again.predict(x, verbose=0), before)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(("row", "tiny"), smallest_of_each_kind())
+def test_trains_under_mixed_precision_inside_xla(row, tiny, policy):
+    """What `compile()` picks on a GPU; in mixed_float16 with its loss scaling."""
+    keras.config.set_dtype_policy(policy)
+    model = row(input_shape=(32, 32, 3), classes=3, **tiny)
+    model.compile(keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy", jit_compile=True)
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(8, 32, 32, 3)).astype("float32"), random.integers(0, 3, 8)
+    losses = model.fit(x, y, batch_size=8, epochs=4, verbose=0).history["loss"]
+    assert np.isfinite(losses).all() and losses[-1] < losses[0]
+    assert model.output.dtype == "float32" and model.get_layer("fc").compute_dtype == "float32"
+
+
+@pytest.mark.parametrize(("row", "tiny"), smallest_of_each_kind())
+@pytest.mark.parametrize("shape", [(32, 32, 1), (33, 47, 4), (None, None, 3), (None, None, 1)])
+def test_other_input_shapes(row, tiny, shape):
+    model = row(input_shape=shape, classes=5, **tiny)
+    x = np.ones((1, shape[0] or 40, shape[1] or 24, shape[2]), "float32")
+    scores = keras.ops.convert_to_numpy(model(x))
+    assert scores.shape == (1, 5) and abs(scores.sum() - 1) < 1e-5
+
+
+@pytest.mark.parametrize(("row", "tiny"), smallest_of_each_kind())
+def test_without_the_top(row, tiny):
+    features = row(include_top=False, **tiny)
+    assert features.input_shape == (None, None, None, 3) and len(features.output_shape) == 4
+    for pooling in ("avg", "max"):
+        pooled = row(include_top=False, pooling=pooling, **tiny)
+        assert pooled.output_shape == (None, features.output_shape[-1])
+
+
+def test_builds_upon_a_tensor():
+    inputs = keras.Input((32, 32, 3))
+    scaled = keras.layers.Rescaling(1 / 255)(inputs)
+    model = applications.ResNet20(input_tensor=scaled, name="mine")
+    assert model.inputs[0] is inputs and model.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (dict(weights="imagenette"), ValueError, "`weights` argument should be either `None`.*timm/resnet18.a1_in1k"),
+        (dict(weights="resnet18.a1_in1"), ValueError, "Did you mean"),
+        (dict(weights="imagenet"), ValueError, "not on this machine.*lineage='timm/resnet18.a1_in1k'"),
+        (dict(weights="nowhere.safetensors"), ValueError, "no weights file 'nowhere.safetensors'"),
+        (dict(lineage="caffe"), ValueError, "`lineage` argument"),
+        (dict(pooling="average"), ValueError, "`pooling` is None, 'avg' or 'max'"),
+        (dict(classes=0), ValueError, "`classes` is an integer of at least 1"),
+        (dict(classes=2.5), ValueError, "`classes` is an integer of at least 1"),
+        (dict(input_shape=(32, 32)), ValueError, "`input_shape` must be a tuple of three integers"),
+        (dict(input_shape=(32, 0, 3)), ValueError, "`input_shape` must be a tuple of three integers"),
+        (dict(input_shape=(32, 32, None)), ValueError, "number of channels"),
+        (dict(input_tensor=np.zeros((1, 32, 32, 3))), ValueError, "`input_tensor` is a Keras tensor"),
+        (dict(depth=3), TypeError, "unexpected keyword argument 'depth'.*ResNet has: depths"),
+        (dict(depths=(1, 1)), ValueError, "as many `depths` as `widths`"),
+        (dict(lineage="resnet18.tv_in1k", stride_first=True), ValueError, "contradicts the weights"),
+        (dict(weights="tv_in1k"), ValueError, "`weights` argument"),
+    ],
+)
+def test_bad_arguments_are_clear_errors(arguments, error, message):
+    with pytest.raises(error, match=message):
+        applications.ResNet18(**arguments)
+
+
+def test_contradicting_shapes_are_an_error():
+    with pytest.raises(ValueError, match="contradicts `input_tensor`"):
+        applications.ResNet20(input_tensor=keras.Input((32, 32, 3)), input_shape=(32, 32, 1))
+
+
+def test_channels_first_is_an_error():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match="channels_last"):
+            applications.ResNet20()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+def test_list_models():
+    assert applications.list_models("resnet1*") == ["ResNet18", "ResNet101", "ResNet110", "ResNet152", "ResNet1202"]
+    assert "ResNet20" not in applications.list_models(weights=True) and "ResNet50" in applications.list_models()
+    with pytest.raises(ValueError, match="Did you mean ResNet50"):
+        applications.get_model("resnet-50")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+def test_preprocess_input_never_mutates(dtype):
+    x = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3)).astype(dtype)
+    before = x.copy()
+    y = applications.ResNet50.preprocess_input(x)
+    expected = (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_allclose(y, expected, atol=2e-6)
+    assert y.dtype == "float32" and isinstance(y, np.ndarray)
+    tensor = applications.ResNet50.preprocess_input(keras.ops.convert_to_tensor(x))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(tensor), y, atol=1e-6)
+    symbolic = applications.ResNet50.preprocess_input(keras.Input((4, 4, 3), dtype=dtype))
+    assert symbolic.shape == (None, 4, 4, 3)
+
+
+def test_preprocessing_belongs_to_the_checkpoint():
+    assert applications.ResNet34.preprocessing().mean == (0.5, 0.5, 0.5)
+    assert applications.ResNet34.preprocessing("resnet34.tv_in1k").mean == (0.485, 0.456, 0.406)
+    assert applications.ResNet20.preprocessing().scale == 1.0
+    with pytest.raises(ValueError, match="has no published tags"):
+        applications.ResNet20.preprocessing("timm")
+
+
+def test_decode_predictions():
+    preds = np.zeros((2, 1000), "float32")
+    preds[0, [388, 2]] = 0.7, 0.3
+    decoded = applications.ResNet50.decode_predictions(preds, top=2)
+    assert [item[:2] for item in decoded[0]] == [("n02510455", "giant_panda"), ("n01484850", "great_white_shark")]
+    assert [item[0] for item in decoded[1]] == ["n01440764", "n01443537"]
+    with pytest.raises(ValueError, match=r"a 2D array of shape \(samples, 1000\)"):
+        applications.ResNet50.decode_predictions(preds[0])
+    with pytest.raises(ValueError, match="ResNet20 has 10 classes"):
+        applications.ResNet20.decode_predictions(preds)
+
+
+def test_imagenet_classes():
+    classes = applications.imagenet_classes()
+    assert len(classes) == 1000 and len({wordnet for wordnet, _ in classes}) == 1000
+    assert classes[0] == ("n01440764", "tench") and classes[999] == ("n15075141", "toilet_tissue")

@@ -1,0 +1,73 @@
+"""Logits equal timm's under the same seeded weights, within 1e-5 of the largest logit. Needs neither torch nor network.
+
+The smallest network of each block is tested by default; all of them, with their differences, by
+
+    pytest tests/applications/test_parity.py -m "slow or not slow" -rP
+"""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from kvision import applications
+from kvision.weights import assign, state_dict_names
+from tests.golden import seeded
+
+TOLERANCE = 1e-5
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+REGENERATE = "pip install -e '.[parity]' && python tests/golden/generate.py {}"
+
+
+def cases():
+    """One case for each timm architecture; slow but for the smallest of each family, block and lineage."""
+    quick, found = set(), {}
+    for row in sorted(map(applications.get_model, applications.list_models(weights=True)), key=lambda r: r.params):
+        for weights in row.weights:
+            source = weights.source.removeprefix("timm/").partition(".")[0]
+            kind = (type(row.architecture), getattr(row.architecture, "block", None), str(weights.changes))
+            if source not in found:
+                marks = () if kind not in quick else pytest.mark.slow
+                found[source] = pytest.param(row, weights, source, id=source, marks=marks)
+            quick.add(kind)
+    return found.values()
+
+
+def seeded_arrays(model, golden) -> dict[str, np.ndarray]:
+    """The seeded parameters and the stored statistics, by PyTorch's names and shapes."""
+    arrays, statistics = {}, []
+    for name, variable in state_dict_names(model).items():
+        shape = tuple(variable.shape)
+        if name.endswith(("running_mean", "running_var")):
+            statistics.append((name, shape))
+        else:
+            arrays[name] = seeded.tensor(name, (shape[-1], shape[-2], *shape[:-2]) if len(shape) > 1 else shape)
+    values, start = seeded.unpack(golden["statistics"]), 0
+    for name, shape in sorted(statistics):
+        arrays[name], start = values[start : start + shape[0]], start + shape[0]
+    assert start == len(values)
+    return arrays
+
+
+@pytest.mark.parametrize(("row", "weights", "source"), cases())
+def test_parity(row, weights, source):
+    path = GOLDEN / f"{source}.npz"
+    assert path.exists(), f"no golden file for {source}; write it with: {REGENERATE.format(source)}"
+    golden = np.load(path)
+    images = seeded.images()
+    model = row(lineage=weights.source, input_shape=images.shape[1:], classifier_activation=None)
+    assign(model, seeded_arrays(model, golden), weights.rename)
+    logits = keras.ops.convert_to_numpy(model(images))
+    difference = np.abs(logits - golden["logits"]).max() / np.abs(golden["logits"]).max()
+    print(f"{source}: {difference:.1e} of the largest logit (timm {golden['timm']})")
+    assert difference < TOLERANCE, f"golden files are rewritten with: {REGENERATE.format(source)}"
+
+
+def test_parity_would_notice_the_stride_placement():
+    """The authors' strides load timm's ResNet-50 without a murmur: the tensors fit, and the answers are others."""
+    golden, images = np.load(GOLDEN / "resnet50.npz"), seeded.images()
+    model = applications.ResNet50(input_shape=images.shape[1:], classifier_activation=None)
+    assign(model, seeded_arrays(model, golden))
+    logits = keras.ops.convert_to_numpy(model(images))
+    assert np.abs(logits - golden["logits"]).max() / np.abs(golden["logits"]).max() > 0.01

@@ -1,0 +1,142 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kvision.data import (
+    RandomCropWithPadding,
+    RandomFlip,
+    evaluation_batches,
+    load,
+    resize_for_evaluation,
+    steps,
+    training_batches,
+)
+from tests.data.test_folder import BAD, numbered, write
+
+AUGMENT = [RandomFlip(), RandomCropWithPadding(1)]
+
+
+def batches(dataset, count=None):
+    images, labels = zip(*(dataset if count is None else dataset.take(count)).as_numpy_iterator(), strict=True)
+    return np.stack(images), np.stack(labels)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    files = numbered("a", "b") | {f"b/{name}": contents for name, contents in BAD.items()}
+    return write(tmp_path_factory.mktemp("folder"), files)
+
+
+@pytest.mark.parametrize("source", ["digits", "folder"])
+def test_a_resumed_run_sees_exactly_the_batches_of_an_uninterrupted_one(source, folder):
+    split = load(folder if source == "folder" else "digits", "test" if source == "digits" else "train")
+    options = {"augment": AUGMENT, "seed": 5, "size": (7, 6) if source == "folder" else None}
+    length = steps(split, 6)
+    images, labels = batches(training_batches(split, 6, **options), 4 * length)
+    resumed_images, resumed_labels = batches(training_batches(split, 6, first_epoch=2, **options), 2 * length)
+    np.testing.assert_array_equal(resumed_images, images[2 * length :])
+    np.testing.assert_array_equal(resumed_labels, labels[2 * length :])
+    assert not np.array_equal(images[:length], images[length : 2 * length])
+    others, _ = batches(training_batches(split, 6, **(options | {"seed": 6})), length)
+    assert not np.array_equal(others, images[:length])
+
+
+def test_an_epoch_has_each_image_at_most_once():
+    split = load("digits", "validation")
+    assert steps(split, 32) == 5
+    images, labels = batches(training_batches(split, 32), 5)
+    rows = [image.tobytes() for batch in images for image in batch]
+    assert (images.dtype, labels.dtype) == (np.float32, np.int32)
+    assert len(set(rows)) == 160
+    assert set(rows) <= {image.astype(np.float32).tobytes() for image, _ in split.dataset.as_numpy_iterator()}
+
+
+def test_a_split_smaller_than_a_batch_is_the_batch():
+    split = load("digits", "validation")
+    dataset = training_batches(split, 1000)
+    assert steps(split, 1000) == 1
+    assert dataset.element_spec[0] == tf.TensorSpec((179, 8, 8, 1), tf.float32)
+    _, labels = batches(dataset, 1)
+    expected = [label for _, label in split.dataset.as_numpy_iterator()]
+    np.testing.assert_array_equal(np.sort(labels[0]), np.sort(expected))
+
+
+def test_epochs_keep_their_length_when_images_are_unreadable(folder):
+    split = load(folder, validation=0, test=0)
+    assert (split.size, steps(split, 8)) == (24, 3)
+    images, _ = batches(training_batches(split, 8, size=4), 6)
+    for epoch, shown in enumerate(images.max((2, 3, 4)).reshape(2, 24).round()):
+        order = [int(image.max()) for image, _ in split.shuffled((0, epoch)).as_numpy_iterator()]
+        assert list(shown) == order + order[:4]
+    assert len(split.unreadable) == len(BAD)
+
+
+def test_a_split_without_a_readable_image_stops(tmp_path):
+    write(tmp_path, numbered("a", count=5))
+    split = load(tmp_path)
+    for path in tmp_path.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(tf.errors.FailedPreconditionError, match="contained only 0"):
+        next(iter(training_batches(split, 2, size=4)))
+
+
+def test_layers_have_random_numbers_of_their_own_and_transform_is_last():
+    image = np.arange(12, dtype=np.uint8).reshape(1, 3, 4, 1)
+    split = load((np.tile(image, (400, 1, 1, 1)), np.zeros(400, int)), validation=0, test=0)
+    rescale = keras.layers.Rescaling(1 / 255)
+    images, _ = batches(training_batches(split, 400, augment=[RandomFlip(), RandomFlip()], transform=rescale), 1)
+    once = np.isclose(images[0], image[:, :, ::-1] / 255).all((1, 2, 3))
+    assert 140 < once.sum() < 260  # two flips with the same numbers would cancel
+    np.testing.assert_allclose(images[0][~once], np.tile(image / 255, (400 - once.sum(), 1, 1, 1)), rtol=1e-6)
+
+
+def test_threads_do_not_change_the_batches(folder):
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    dataset = training_batches(load(folder), 4, size=5, augment=AUGMENT)
+    expected = batches(dataset, 6)
+    for threaded in (dataset, dataset.with_options(options)):
+        for ours, theirs in zip(batches(threaded, 6), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_evaluation_sees_every_image_once_in_order(folder):
+    split = load(folder, validation=0, test=0)
+    for _ in range(2):
+        shown = list(evaluation_batches(split, 8, size=6, crop_fraction=0.8, interpolation="bicubic"))
+        assert [images.shape for images, _ in shown] == [(8, 6, 6, 3), (8, 6, 6, 3), (4, 6, 6, 3)]
+        for ours, (image, label) in zip(
+            zip(*(tf.concat(part, 0) for part in zip(*shown, strict=True)), strict=True), split.dataset, strict=True
+        ):
+            np.testing.assert_array_equal(ours[0], resize_for_evaluation(image, 6, 0.8, "bicubic"))
+            assert ours[1] == label
+    plain, _ = next(iter(evaluation_batches(load("digits"), 4, transform=lambda images: images / 2)))
+    first, _ = next(iter(load("digits").dataset))
+    np.testing.assert_array_equal(plain[0], tf.cast(first, tf.float32) / 2)
+
+
+def test_fit_and_evaluate_take_the_batches():
+    split = load("digits", "validation")
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = model.fit(
+        training_batches(split, 16), steps_per_epoch=steps(split, 16), epochs=2, verbose=0, shuffle=False
+    )
+    assert len(history.history["loss"]) == 2
+    assert np.isfinite(model.evaluate(evaluation_batches(split, 50), verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("make", "source", "options", "message"),
+    [
+        (training_batches, "digits", {"batch_size": 0}, "batch_size must be 1 or more, got 0"),
+        (evaluation_batches, "digits", {"batch_size": -2}, "batch_size must be 1 or more, got -2"),
+        (training_batches, "folder", {}, r"differ in size: give size=\(height, width\)"),
+        (evaluation_batches, "folder", {}, r"differ in size: give size=\(height, width\)"),
+        (evaluation_batches, "digits", {"crop_fraction": 0.9}, "crop_fraction needs the size .*got 0.9"),
+    ],
+)
+def test_bad_arguments_are_named(make, source, options, message, folder):
+    with pytest.raises(ValueError, match=message):
+        make(load(folder if source == "folder" else source), **{"batch_size": 4, **options})

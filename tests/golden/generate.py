@@ -1,0 +1,56 @@
+"""Writes the golden files: what timm's networks answer under the seeded weights.
+
+    pip install -e ".[parity]"
+    python tests/golden/generate.py                 # all rows with a timm counterpart, about 2 minutes
+    python tests/golden/generate.py resnet18        # some
+
+Every parameter is seeded by its name; the moving statistics of batch norms are those of one batch of the seeded images
+(drawn blindly they can make logits independent of the image), rounded to a byte, and stored; the logits are computed in
+float64.
+"""
+
+import pathlib
+import sys
+
+import numpy as np
+import seeded
+import timm
+import torch
+
+HERE = pathlib.Path(__file__).parent
+
+
+def names():
+    from kvision import applications
+
+    rows = (getattr(applications, name) for name in applications.list_models(weights=True))
+    tags = [weights.source for row in rows for weights in row.weights if weights.source.startswith("timm/")]
+    return list(dict.fromkeys(tag.removeprefix("timm/").partition(".")[0] for tag in tags))
+
+
+@torch.no_grad()
+def golden(name: str) -> dict[str, np.ndarray]:
+    model = timm.create_model(name, pretrained=False).double()
+    for key, parameter in model.named_parameters():
+        parameter.copy_(torch.from_numpy(seeded.tensor(key, tuple(parameter.shape))))
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    x = torch.from_numpy(seeded.images(8)).permute(0, 3, 1, 2).double()
+    model.train()(x)
+    packed = {}
+    for key, buffer in model.named_buffers():
+        if not key.endswith("num_batches_tracked"):
+            packed[key] = seeded.pack(buffer.numpy())
+            buffer.copy_(torch.from_numpy(seeded.unpack(packed[key])))
+    logits = model.eval()(x[:2]).numpy()
+    spread = np.abs(logits[0] - logits[1]).max() / np.abs(logits).max()
+    assert np.isfinite(logits).all() and spread > 0.1, f"{name}: the logits hardly depend on the image ({spread:.3f})"
+    statistics = np.concatenate([packed[key] for key in sorted(packed)])
+    return {"logits": logits.astype("float32"), "statistics": statistics, "timm": np.array(timm.__version__)}
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or names():
+        np.savez_compressed(HERE / f"{name}.npz", **golden(name))
+        print(f"{name}: {(HERE / f'{name}.npz').stat().st_size:,} bytes", flush=True)

@@ -1,0 +1,52 @@
+"""What every layer promises, from one table of cases: shapes, precision, saving, XLA, unknown sizes."""
+
+import keras
+import numpy as np
+import pytest
+
+from kvision import layers
+
+CASES = [
+    ("BatchNormalization", {}, (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("BatchNormalization", dict(center=False, scale=False), (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("BatchNormalization", dict(unbiased_moving=False, momentum=0.5), (3, 4), (3, 4)),
+    ("GroupedConv2D", dict(filters=6, kernel_size=3, groups=2, padding="same"), (2, 5, 7, 4), (2, 5, 7, 6)),
+    ("GroupedConv2D", dict(filters=8, kernel_size=3, groups=4, strides=2), (2, 5, 7, 4), (2, 2, 3, 8)),
+    ("GroupedConv2D", dict(filters=4, kernel_size=3, dilation_rate=2, activation="relu"), (2, 7, 7, 4), (2, 3, 3, 4)),
+    ("PointwiseConv2D", dict(filters=6), (2, 5, 7, 4), (2, 5, 7, 6)),
+    ("PointwiseConv2D", dict(filters=6, use_bias=False, activation="relu"), (2, 5, 7, 4), (2, 5, 7, 6)),
+]
+
+
+def test_every_layer_has_a_case():
+    assert {name for name, *_ in CASES} == set(layers.__all__)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(("name", "arguments", "shape", "expected"), CASES)
+def test_layer(name, arguments, shape, expected, policy, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    layer = getattr(layers, name)(**arguments)
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    for unknown in (shape[1:], (*[None] * (len(shape) - 2), shape[-1])):
+        inputs = keras.Input(unknown)
+        model = keras.Model(inputs, layer(inputs))
+        assert layer.compute_output_shape((None, *unknown)) == model.output_shape
+        y = model(x)
+        assert tuple(y.shape) == expected and keras.backend.standardize_dtype(y.dtype) == layer.compute_dtype
+        assert all(variable.dtype == "float32" for variable in layer.variables)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(reloaded(x), y)
+    assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
+    for jit in (False, True) if layer.trainable_weights else ():
+        model.compile("sgd", "mse", jit_compile=jit)
+        loss = model.train_on_batch(x, np.zeros(expected, "float32"))
+        assert np.isfinite(loss)
+    if hasattr(layer, "for_inference"):
+        plain = layer.for_inference()
+        plain.build(shape)
+        plain.set_weights(layer.get_weights())
+        np.testing.assert_allclose(
+            np.float32(plain(x)), np.float32(layer(x)), rtol=2e-2 if policy != "float32" else 1e-5
+        )

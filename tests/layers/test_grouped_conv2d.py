@@ -1,0 +1,44 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kvision.layers import GroupedConv2D
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_is_split_convolve_concatenate_in_values_and_gradients(groups, strides, padding):
+    """Section 3.5 of the AlexNet paper and Figure 3 of ResNeXt: each group sees its own input channels."""
+    x = tf.constant(RANDOM.normal(size=(2, 7, 9, 8)).astype("float32"))
+    layer = GroupedConv2D(12, 3, strides, padding, groups=groups)
+    layer.build(x.shape)
+    layer.bias.assign(RANDOM.normal(size=12))
+    kernel = layer.kernel.value
+
+    def split(x):
+        pairs = zip(tf.split(x, groups, -1), tf.split(kernel, groups, -1), strict=True)
+        return tf.concat([tf.nn.conv2d(a, k, strides, padding.upper()) for a, k in pairs], -1) + layer.bias
+
+    results = []
+    for function in (layer, split):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+            loss = tf.reduce_sum(y**2)
+        results.append([y, *tape.gradient(loss, [x, kernel])])
+    for mine, other in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-5 * np.abs(other).max())
+
+
+def test_no_xla_function_in_the_graph():
+    """Stock Keras would put a function marked `_XlaMustCompile` here, which TensorFlow Serving does not run."""
+    for kind, marked in ((GroupedConv2D, False), (keras.layers.Conv2D, True)):
+        layer = kind(8, 3, groups=4)
+        layer.build((None, 9, 9, 8))
+        function = tf.function(layer, autograph=False).get_concrete_function(tf.TensorSpec((1, 9, 9, 8)))
+        library = function.graph.as_graph_def().library.function
+        assert any("_XlaMustCompile" in f.attr for f in library) is marked

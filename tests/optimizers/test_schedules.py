@@ -1,0 +1,37 @@
+import keras
+import numpy as np
+import pytest
+
+from kvision.optimizers import Warmup
+
+
+def test_warmup_climbs_linearly_and_joins_the_schedule_without_a_jump():
+    """Goyal et al.: 5 epochs from eta to k eta; a batch of 8,192 is k = 32 times 256, so 0.1 to 3.2."""
+    steps = 5 * 156
+    schedule = Warmup(keras.optimizers.schedules.PiecewiseConstantDecay([2000], [3.2, 0.32]), steps, start=0.1)
+    rates = np.array([float(schedule(step)) for step in range(0, 2100, 10)])
+    assert rates[0] == pytest.approx(0.1) and float(schedule(steps)) == pytest.approx(3.2)
+    np.testing.assert_allclose(np.diff(rates[:79]), (3.2 - 0.1) / steps * 10, rtol=1e-3)
+    assert rates[79:201] == pytest.approx(3.2) and rates[-1] == pytest.approx(0.32)
+
+
+def test_cosine_after_warmup_is_the_cosine():
+    cosine = keras.optimizers.schedules.CosineDecay(0.4, 100)
+    schedule = Warmup(cosine, 10)
+    assert [float(schedule(s)) for s in (10, 50, 100)] == pytest.approx([float(cosine(s)) for s in (10, 50, 100)])
+    assert float(schedule(5)) == pytest.approx(float(cosine(10)) / 2)
+
+
+@pytest.mark.parametrize("inner", [0.1, keras.optimizers.schedules.CosineDecay(0.1, 50)])
+def test_survives_serialization_inside_an_optimizer(inner):
+    optimizer = keras.optimizers.SGD(Warmup(inner, 10, start=0.01))
+    again = keras.optimizers.SGD.from_config(optimizer.get_config())
+    steps = (0, 4, 10, 40)
+    ours, theirs = optimizer._learning_rate, again._learning_rate
+    assert [float(ours(s)) for s in steps] == [float(theirs(s)) for s in steps]
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="not negative"):
+        Warmup(0.1, -1)
+    assert float(Warmup(0.1, 0)(3)) == pytest.approx(0.1)
