@@ -20,6 +20,7 @@ setup(
         "safetensors>=0.5",
         "huggingface_hub>=0.30",
         "matplotlib>=3.9",
+        "importlib_resources",  # tensorflow-datasets imports it and names it for old Pythons only
         "setuptools<81",  # tensorflow-datasets and keras-cv still import pkg_resources
     ],
     extras_require={

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3")
+INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Preprocess:
         scale: brings pixels from [0, 255] to the range in which mean and std are given.
         size: height and width that the checkpoint was evaluated at, or None for any.
         crop_fraction: the share of the resized image that the centre crop keeps, in (0, 1].
-        interpolation: one of "nearest", "bilinear", "bicubic", "lanczos3".
+        interpolation: "bilinear" or "bicubic".
 
     Raises:
         ValueError: a size, fraction, deviation or interpolation out of its range.

@@ -35,13 +35,15 @@ def load_tfds(name: str, split: str, validation: float, test: float, data_dir: s
     builder.download_and_prepare()
     part = _slice(split, builder.info.splits, validation, test)
 
+    encoded = builder.as_dataset(part, as_supervised=True, decoders={keys[0]: tfds.decode.SkipDecoding()})
+
+    def shuffled(seed):
+        tf.random.set_seed(1)  # of this function's graph only: else the order would depend on the global seed, too
+        return encoded.shuffle(SHUFFLE_BUFFER, seed, reshuffle_each_iteration=False)
+
     def examples(seed):
-        encoded = builder.as_dataset(
-            part, as_supervised=True, decoders={keys[0]: tfds.decode.SkipDecoding()}, shuffle_files=False
-        )
-        if seed is not None:
-            encoded = encoded.shuffle(SHUFFLE_BUFFER, seed=_mix(seed), reshuffle_each_iteration=False)
-        return encoded.map(
+        order = encoded if seed is None else tf.data.Dataset.from_tensors(_mix(seed)).flat_map(shuffled)
+        return order.map(
             lambda contents, label: (image.decode_example(contents), tf.cast(label, tf.int32)),
             tf.data.AUTOTUNE,
             deterministic=True,
