@@ -1,10 +1,12 @@
+import pathlib
+
 from setuptools import find_packages, setup
 
 setup(
     name="kvision",
     version="0.1.0",
     description="Two decades of image classification in Keras 3: exact to their papers, fast, trainable, servable.",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
@@ -21,7 +23,6 @@ setup(
         "huggingface_hub>=0.30",
         "matplotlib>=3.9",
         "importlib_resources",  # tensorflow-datasets imports it and names it for old Pythons only
-        "setuptools<81",  # tensorflow-datasets and keras-cv still import pkg_resources
     ],
     extras_require={
         "test": ["pytest>=8", "ruff>=0.9"],

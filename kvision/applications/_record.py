@@ -1,4 +1,4 @@
-"""The rows: frozen records of a paper, its figures, its checkpoints, and the network itself, which is called to build it."""
+"""The rows: frozen records of a paper, its figures, its checkpoints, and its network, which is built by calling it."""
 
 import csv
 import functools

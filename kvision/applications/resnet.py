@@ -83,10 +83,10 @@ class ResNet(Architecture):
         stem: `stem(x)`, before the stages.
         inner: from a unit's width to that of the convolutions inside it.
         spatial: `spatial(x, filters, stride, at=)`, the (first) 3x3 convolution of a block.
-        attend: makes a layer that gates the branch before the sum, from its `name`; None for none.
+        attend: `attend(name=)` makes a layer that gates the branch before the sum; None for none.
         shortcut: `shortcut(x, filters, unit)`.
-        stride_first: a bottleneck strides its first 1x1 convolution, as the authors' nets do; the torch lineage strides the
-            3x3 (2.7 to 6 % more multiply-adds and another function of the same weights).
+        stride_first: a bottleneck strides its first 1x1 convolution, as the authors' nets do; the torch lineage strides
+            the 3x3 (2 to 6 % more multiply-adds, and another function of the same weights).
         zero_gamma: the branch starts as zero: the last gamma of each block does (Goyal et al., arXiv:1706.02677, 5.1).
     """
 
@@ -217,8 +217,8 @@ ResNet152 = Variant(
     ),
 )
 
-# Section 4.2: 6n + 2 layers. The paper subtracts each pixel's mean over the training set; one mean and deviation for each
-# channel, as in the authors' Torch successor (fb.resnet.torch), is what a single image can be given at any size.
+# Section 4.2: 6n + 2 layers. The paper subtracts each pixel's mean over the training set; one mean and deviation for
+# each channel, as in the authors' Torch successor (fb.resnet.torch), is what an image of any size can be given.
 CIFAR = dict(
     paper=PAPER,
     input_shape=(32, 32, 3),

@@ -8,7 +8,7 @@ from kvision.layers import BatchNormalization, GroupedConv2D, PointwiseConv2D
 
 
 def he_fan_out() -> keras.initializers.Initializer:
-    """N(0, 2 / (k^2 filters)): He et al., arXiv:1502.01852, equation 14, as the ResNet code draws it (not truncated)."""
+    """N(0, 2 / (k^2 filters)): He et al., arXiv:1502.01852, equation 14; not truncated, as the ResNet code draws it."""
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 

@@ -1,0 +1,1 @@
+"""The `kvision` command: train, evaluate, predict, export, models."""

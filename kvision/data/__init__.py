@@ -5,6 +5,7 @@ from kvision.data.images import decode_image, resize_for_evaluation
 from kvision.data.pipeline import evaluation_batches, steps, training_batches
 from kvision.data.sources import load
 from kvision.data.split import Split
+from kvision.data.statistics import pixel_statistics
 
 __all__ = [
     "Augmentation",
@@ -14,6 +15,7 @@ __all__ = [
     "decode_image",
     "evaluation_batches",
     "load",
+    "pixel_statistics",
     "resize_for_evaluation",
     "steps",
     "training_batches",

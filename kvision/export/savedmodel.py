@@ -59,7 +59,9 @@ def savedmodel(
     if top < 1:
         raise ValueError(f"`top` is at least 1. Received: {top}")
     folder = _version(pathlib.Path(path))
-    module = _Served(for_inference(model, dtype), names, preprocess, size, channels, dtype, constants, min(top, classes))
+    module = _Served(
+        for_inference(model, dtype), names, preprocess, size, channels, dtype, constants, min(top, classes)
+    )
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         tf.saved_model.save(module, str(partial), signatures=module.signatures())
@@ -106,7 +108,9 @@ def _version(path: pathlib.Path) -> pathlib.Path:
         versions = [int(entry.name) for entry in path.iterdir() if entry.name.isdigit()] if path.is_dir() else []
         path = path / str(max(versions, default=0) + 1)
     if path.exists():
-        raise FileExistsError(f"{str(path)!r} exists and is kept. Pass another version, such as '{path.with_name('2')}'.")
+        raise FileExistsError(
+            f"{str(path)!r} exists and is kept. Pass another version, such as '{path.with_name('2')}'."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -134,7 +138,10 @@ class _Served(tf.Module):
         images = tf.TensorSpec([None], tf.string, "images")
         pixels = tf.TensorSpec([None, *self._size, self._channels], tf.float32, "pixels")
         serve = tf.function(self._serve, autograph=False).get_concrete_function(images)
-        return {"serving_default": serve, "tensor": tf.function(self._tensor, autograph=False).get_concrete_function(pixels)}
+        return {
+            "serving_default": serve,
+            "tensor": tf.function(self._tensor, autograph=False).get_concrete_function(pixels),
+        }
 
     def _serve(self, images):
         spec = (tf.TensorSpec((*self._size, self._channels), tf.float32), tf.TensorSpec((), tf.bool))

@@ -120,9 +120,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def get_config(self):
         config = super().get_config()
-        for fixed in (
-            "axis renorm renorm_clipping renorm_momentum moving_mean_initializer moving_variance_initializer "
-            "beta_constraint gamma_constraint"
-        ).split():
+        for fixed in [
+            "axis",
+            "renorm",
+            "renorm_clipping",
+            "renorm_momentum",
+            "moving_mean_initializer",
+            "moving_variance_initializer",
+            "beta_constraint",
+            "gamma_constraint",
+        ]:
             del config[fixed]
         return {**config, "unbiased_moving": self.unbiased_moving}

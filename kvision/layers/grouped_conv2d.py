@@ -1,4 +1,4 @@
-"""Grouped convolution: Krizhevsky, Sutskever & Hinton, NIPS 2012 (two towers); Xie et al., arXiv:1611.05431 (ResNeXt)."""
+"""Grouped convolution: Krizhevsky, Sutskever & Hinton, NIPS 2012, in two towers; Xie et al., arXiv:1611.05431."""
 
 import functools
 

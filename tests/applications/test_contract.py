@@ -1,4 +1,4 @@
-"""What every row promises, tested by iteration over all rows: its exact counts, and keras.applications' call signature."""
+"""What every row promises, tested by iteration over all rows: exact counts, and keras.applications' call signature."""
 
 import inspect
 from dataclasses import fields

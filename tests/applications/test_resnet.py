@@ -58,7 +58,7 @@ def test_projection_only_where_the_shape_changes():
 
 
 def test_stride_placement():
-    """The authors stride the first 1x1; the torch lineage the 3x3, at the multiply-adds of its ResNet-50, 4,089,184,256."""
+    """The authors stride the first 1x1; the torch lineage the 3x3, for 4,089,184,256 multiply-adds in ResNet-50."""
     from kvision.evaluation import count_macs
 
     strides = {}

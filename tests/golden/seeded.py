@@ -7,8 +7,8 @@ import numpy as np
 
 
 def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A parameter by its name in the PyTorch state dict: `(out, in, ...)` from N(0, 2 / fan-in), gains from U(0.5, 1.5),
-    biases and the like from N(0.5, 0.5).
+    """A parameter by its name in the PyTorch state dict: `(out, in, ...)` from N(0, 2 / fan-in), gains from
+    U(0.5, 1.5), biases and the like from N(0.5, 0.5).
 
     With biases around 0 a deep random network is chaotic: PyTorch's float32 and float64 then differ by 4e-4 of the
     largest logit on ResNet-152, and no comparison means much. With these they differ by 3e-6.

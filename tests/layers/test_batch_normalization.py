@@ -104,7 +104,8 @@ def test_synchronized_statistics_are_those_of_the_global_batch():
 
     script = """
 import numpy as np, tensorflow as tf
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+cpu, two = tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
 import keras, kvision
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 x = np.random.default_rng(0).normal(3, 2, (8, 4, 4, 3)).astype("float32")

@@ -1,0 +1,33 @@
+"""Label smoothing: Szegedy et al., CVPR 2016, arXiv:1512.00567, section 7."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="kvision")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy with integer labels and label smoothing, which Keras offers for one-hot labels alone.
+
+    The target is `(1 - label_smoothing)` for the true class plus `label_smoothing / classes` for every class.
+
+    Args:
+        label_smoothing: in [0, 1).
+        from_logits: whether predictions are logits instead of probabilities.
+
+    Labels `(B,)` or `(B, 1)`, predictions `(B, classes)`.
+    """
+
+    def __init__(self, label_smoothing=0.1, from_logits=False, name="smoothed_crossentropy", **kwargs):
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"`label_smoothing` lies in [0, 1). Received: {label_smoothing}")
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing, self.from_logits = float(label_smoothing), from_logits
+
+    def call(self, y_true, y_pred):
+        labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
+        targets = keras.ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
+        return keras.losses.categorical_crossentropy(
+            targets, y_pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "label_smoothing": self.label_smoothing, "from_logits": self.from_logits}

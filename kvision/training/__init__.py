@@ -1,0 +1,5 @@
+"""What training needs beside `model.fit`."""
+
+from kvision.training.resume import Resume
+
+__all__ = ["Resume"]
