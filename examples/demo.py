@@ -12,16 +12,7 @@ import sys
 
 RUN = pathlib.Path("runs") / datetime.datetime.now().strftime("digits-%Y%m%d-%H%M%S")
 JPEG = RUN / "a-digit.jpg"
-TRAIN = ("--model=ResNet20", "--data=digits", "--size=16", "--padding=2", "--noflip", "--epochs=50")
-    "--model=ResNet20",
-    "--data=digits",
-    "--size=16",
-    "--padding=2",
-    "--noflip",
-    "--epochs=50",
-    "--batch=64",
-    "--rate=0.1",
-]
+TRAIN = ("--model=ResNet20", "--data=digits", "--size=16", "--padding=2", "--noflip", "--epochs=70", "--smoothing=0.1")
 
 
 def kvision(command: str, *arguments) -> None:

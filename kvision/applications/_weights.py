@@ -27,12 +27,12 @@ class Checkpoint:
     def load(self, model, include_top: bool) -> None:
         if self.path is None:
             return
+        without = () if include_top else (self.row.head if self.row else "fc",)
         if self.path.name.endswith(FOREIGN):
             rename = self.row.rename if self.row else ()
-            head = self.row.head if self.row else "fc"
-            room.assign(model, room.read(self.path), rename, () if include_top else (head,), str(self.path))
+            room.assign(model, room.read(self.path), rename, without, str(self.path))
         else:
-            room.assign_keras(model, self.path)
+            room.assign_keras(model, self.path, without)
 
 
 def resolve(variant: "Variant", weights, lineage: str | None, changes: Mapping[str, Any]) -> Checkpoint:

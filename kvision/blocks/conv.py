@@ -35,7 +35,9 @@ def conv(x, filters, kernel=1, stride=1, *, name, groups=1, bias=False, initiali
         options["padding"] = "valid"
     else:
         options["padding"] = "same"
-    return GroupedConv2D(filters, kernel, stride, groups=groups, **options)(x)
+    if groups > 1:
+        return GroupedConv2D(filters, kernel, stride, groups=groups, **options)(x)
+    return keras.layers.Conv2D(filters, kernel, stride, **options)(x)
 
 
 def norm(x, *, name, gamma="ones", epsilon=1e-5, momentum=0.9):

@@ -9,20 +9,25 @@ run folder, or --out.
 
 from absl import flags
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string("run", None, "the run folder: its network, on the data that it was trained with")
-flags.DEFINE_string("model", None, "a .keras file, instead of the run's network")
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("run", None, "the run folder: its network, on the data that it was trained with", flag_values=FLAGS)
+flags.DEFINE_string("model", None, "a .keras file, instead of the run's network", flag_values=FLAGS)
 flags.DEFINE_string(
-    "data", None, "digits, a folder of class folders, or a TensorFlow Datasets name; by default the run's"
+    "data",
+    None,
+    "digits, a folder of class folders, or a TensorFlow Datasets name; by default the run's",
+    flag_values=FLAGS,
 )
-flags.DEFINE_string("data_dir", None, "where TensorFlow Datasets keeps its files; by default the run's")
-flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "which images")
-flags.DEFINE_integer("batch", 64, "images in a step", 1)
-flags.DEFINE_integer("seed", None, "of the division into splits; by default the run's, else 0", 0)
-flags.DEFINE_string("out", None, "folder of the report; by default the run folder")
+flags.DEFINE_string(
+    "data_dir", None, "where TensorFlow Datasets keeps its files; by default the run's", flag_values=FLAGS
+)
+flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "which images", flag_values=FLAGS)
+flags.DEFINE_integer("batch", 64, "images in a step", 1, flag_values=FLAGS)
+flags.DEFINE_integer("seed", None, "of the division into splits; by default the run's, else 0", 0, flag_values=FLAGS)
+flags.DEFINE_string("out", None, "folder of the report; by default the run folder", flag_values=FLAGS)
 
 
-def run(arguments: list[str]) -> None:
+def run(options: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise ValueError(f"evaluate takes flags only. Received: {' '.join(arguments)}")
     import pathlib
@@ -31,18 +36,18 @@ def run(arguments: list[str]) -> None:
     from kvision.cli.load import load_classifier
     from kvision.cli.run_folder import RunFolder
 
-    config = RunFolder(FLAGS.run).config if FLAGS.run else {}
-    source, out = FLAGS.data or config.get("data"), FLAGS.out or FLAGS.run
+    config = RunFolder(options.run).config if options.run else {}
+    source, out = options.data or config.get("data"), options.out or options.run
     if source is None or out is None:
         raise ValueError("Pass --run, or --model with --data and --out.")
-    model, preprocess = load_classifier(FLAGS.model, FLAGS.run)
-    seed = config.get("seed", 0) if FLAGS.seed is None else FLAGS.seed
-    split = data.load(source, FLAGS.split, seed=seed, data_dir=FLAGS.data_dir or config.get("data_dir"))
+    model, preprocess = load_classifier(options.model, options.run)
+    seed = config.get("seed", 0) if options.seed is None else options.seed
+    split = data.load(source, options.split, seed=seed, data_dir=options.data_dir or config.get("data_dir"))
     size = model.input_shape[1:3] if None not in model.input_shape[1:3] else preprocess.size
     fraction = preprocess.crop_fraction
     batches = data.evaluation_batches(
         split,
-        FLAGS.batch,
+        options.batch,
         transform=preprocess,
         size=size,
         crop_fraction=fraction,

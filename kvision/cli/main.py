@@ -1,5 +1,6 @@
-"""`kvision <command> [flags]`: each command is a module of this folder, with its flags and a `run(arguments)`."""
+"""`kvision <command> [flags]`: each command is a module of this folder, with FLAGS and a `run(options, arguments)`."""
 
+import copy
 import importlib
 import os
 import sys
@@ -34,12 +35,13 @@ def main(argv: list[str] | None = None) -> int:
     from absl import flags
 
     module = importlib.import_module(f"kvision.cli.{command}")
+    options = copy.deepcopy(module.FLAGS)
     if {"--help", "-h", "--helpshort"} & set(rest):
-        print(f"{module.__doc__.strip()}\n{flags.FLAGS.module_help(module.__name__)}")
+        print(f"{module.__doc__.strip()}\n{options.module_help(module.__name__)}")
         return 0
     try:
-        positional = flags.FLAGS([f"kvision {command}", *rest])[1:]
-        return module.run(positional) or 0
+        arguments = options([f"kvision {command}", *rest])[1:]
+        return module.run(options, arguments) or 0
     except flags.Error as error:
         print(f"kvision {command}: {error}\nkvision {command} --help tells the flags.", file=sys.stderr)
         return 2

@@ -8,17 +8,17 @@ kvision models ResNet50 --cite    paper, counts, figures and checkpoints of one;
 
 from absl import flags
 
-FLAGS = flags.FLAGS
-flags.DEFINE_bool("weights", False, "only networks with published weights, with their tags")
-flags.DEFINE_bool("cite", False, "print the BibTeX entry of the paper")
+FLAGS = flags.FlagValues()
+flags.DEFINE_bool("weights", False, "only networks with published weights, with their tags", flag_values=FLAGS)
+flags.DEFINE_bool("cite", False, "print the BibTeX entry of the paper", flag_values=FLAGS)
 
 
-def run(arguments: list[str]) -> None:
+def run(options: flags.FlagValues, arguments: list[str]) -> None:
     from kvision import applications
 
     for pattern in arguments or ["*"]:
         if set("*?[") & set(pattern):
-            rows = [applications.get_model(name) for name in applications.list_models(pattern, FLAGS.weights)]
+            rows = [applications.get_model(name) for name in applications.list_models(pattern, options.weights)]
             if not rows:
                 raise ValueError(f"No network matches {pattern!r}.")
         else:
@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> None:
                 height, width, channels = row.input_shape
                 counts = f"{row.params:>13,} parameters {row.macs / 1e9:>8.3f} G multiply-adds"
                 print(f"{row.name:16}{counts} at {height}x{width}x{channels}  {row.paper.venue}")
-                for weights in row.weights if FLAGS.weights else ():
+                for weights in row.weights if options.weights else ():
                     print(f"    {weights.source} ({weights.license or 'license not stated'})")
-            if FLAGS.cite:
+            if options.cite:
                 print(applications.cite(row))

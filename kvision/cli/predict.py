@@ -9,12 +9,14 @@ The model is an exported SavedModel: its version folder, or the folder of versio
 
 from absl import flags
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string("run", None, "the run folder, with a SavedModel that `kvision export` has written")
-flags.DEFINE_string("model", None, "the folder of a SavedModel, or of its versions")
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "run", None, "the run folder, with a SavedModel that `kvision export` has written", flag_values=FLAGS
+)
+flags.DEFINE_string("model", None, "the folder of a SavedModel, or of its versions", flag_values=FLAGS)
 
 
-def run(arguments: list[str]) -> int:
+def run(options: flags.FlagValues, arguments: list[str]) -> int:
     import pathlib
 
     import tensorflow as tf
@@ -27,9 +29,9 @@ def run(arguments: list[str]) -> int:
     absent = [str(file) for file in files if not file.is_file()]
     if absent:
         raise ValueError(f"There is no file {', '.join(absent)}.")
-    if FLAGS.model is None and FLAGS.run is None:
+    if options.model is None and options.run is None:
         raise ValueError("Pass --run=FOLDER or --model=SAVEDMODEL.")
-    serve = tf.saved_model.load(newest(pathlib.Path(FLAGS.model or RunFolder(FLAGS.run) / "served")))
+    serve = tf.saved_model.load(newest(pathlib.Path(options.model or RunFolder(options.run) / "served")))
     answers = serve.signatures["serving_default"](images=tf.constant([file.read_bytes() for file in files]))
     answers = {name: value.numpy() for name, value in answers.items()}
     for file, labels, scores, ok in zip(files, answers["labels"], answers["scores"], answers["ok"], strict=True):

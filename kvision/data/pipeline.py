@@ -80,6 +80,9 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Every image once, in a fixed order; the last batch is smaller where the division leaves a rest.
 
+    Batches of a folder do not know how many they are, since files may be unreadable: `fit` then says once, at the end
+    of its first validation, that its input ran out of data. Nothing is lost.
+
     Args:
         split: where the images come from.
         batch_size: images in a batch.

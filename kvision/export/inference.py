@@ -14,7 +14,7 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
     Scales are worked out in float64: in float32 the copy is equal within 1e-5 of the largest logit.
 
     Args:
-        model: a Functional model, such as a Classifier.
+        model: a Functional model, such as a Classifier, or a built Sequential one.
         dtype: "float32", "bfloat16" or "float16", of weights and computation. Global pooling and the layers that give
             the model's outputs compute in float32 always.
 
@@ -23,6 +23,8 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
     """
     if dtype not in ("float32", "bfloat16", "float16"):
         raise ValueError(f'`dtype` is "float32", "bfloat16" or "float16". Received: {dtype!r}')
+    if isinstance(model, keras.Sequential) and model.built:
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
     if not isinstance(model, keras.Model) or not hasattr(model, "operations"):
         raise ValueError(f"A Functional Keras model is needed. Received: {type(model).__name__}")
     folds = foldable(model)

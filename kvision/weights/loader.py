@@ -96,8 +96,13 @@ def _listed(title: str, names: Sequence[str], limit: int = 12) -> str:
     return f"\n  {title} ({len(names)}):" + "".join(f"\n    {name}" for name in names[:limit]) + more
 
 
-def assign_keras(model: keras.Model, path: pathlib.Path) -> None:
+def assign_keras(model: keras.Model, path: pathlib.Path, without: Sequence[str] = ()) -> None:
     """Puts the weights of a `.keras` file (by the names of its variables) or `.weights.h5` file (by position) in.
+
+    Args:
+        model: a built model.
+        path: the file.
+        without: paths of layers that the model leaves out on purpose; a `.weights.h5` file cannot leave out any.
 
     Raises:
         ValueError: the file is corrupt or does not fit; for a `.weights.h5` the comparison is by position and shape.
@@ -106,7 +111,7 @@ def assign_keras(model: keras.Model, path: pathlib.Path) -> None:
         saved = keras.models.load_model(path, compile=False)
         arrays = {name: keras.ops.convert_to_numpy(value) for name, value in state_dict_names(saved).items()}
         arrays = {name: _to_torch(array, name) for name, array in arrays.items()}
-        assign(model, arrays, source=str(path))
+        assign(model, arrays, without=without, source=str(path))
         return
     before = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     try:

@@ -1,0 +1,113 @@
+"""The inference form answers the same as the model, with fewer layers."""
+
+import keras
+import numpy as np
+import pytest
+
+from kvision import applications
+from kvision.blocks.conv import At, conv_norm_relu
+from kvision.export import for_inference
+from kvision.layers import BatchNormalization
+
+RANDOM = np.random.default_rng(0)
+
+
+def randomized(model):
+    """Weights as after training: every batch norm with gains, offsets and statistics of its own."""
+    for variable in model.variables:
+        if variable.path.endswith(("gamma", "moving_variance")):
+            variable.assign(RANDOM.uniform(0.5, 1.5, variable.shape))
+        elif variable.path.endswith(("beta", "moving_mean", "bias")):
+            variable.assign(RANDOM.normal(0, 0.2, variable.shape))
+    return model
+
+
+def same(model, x, tolerance=1e-5):
+    folded = for_inference(model)
+    expected, answer = np.array(model(x)), np.array(folded(x))
+    assert np.abs(expected - answer).max() <= tolerance * np.abs(expected).max()
+    return folded
+
+
+@pytest.mark.parametrize("row", [applications.ResNet18, applications.ResNet50, applications.ResNet20])
+def test_every_batch_norm_of_a_resnet_is_folded(row):
+    model = randomized(row(input_shape=(48, 32, 3), classifier_activation=None))
+    folded = same(model, RANDOM.normal(size=(2, 48, 32, 3)).astype("float32"))
+    assert not [layer for layer in folded.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {type(layer).__name__ for layer in folded.layers} >= {"Conv2D", "Dense"}
+    assert folded.name == model.name and len(model.weights) > len(folded.weights)
+
+
+def chain(*layers, shape=(6, 6, 4)):
+    x = inputs = keras.Input(shape)
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+FOLDED = {
+    "convolution with bias": [keras.layers.Conv2D(3, 3), BatchNormalization()],
+    "stock batch norm": [keras.layers.Conv2D(3, 3, use_bias=False), keras.layers.BatchNormalization()],
+    "depthwise": [keras.layers.DepthwiseConv2D(3, depth_multiplier=2), BatchNormalization()],
+    "dense": [keras.layers.Dense(5), BatchNormalization(center=False, scale=False)],
+}
+KEPT = {
+    "after an activation": [keras.layers.Conv2D(3, 3, activation="relu"), BatchNormalization()],
+    "first": [BatchNormalization(), keras.layers.Conv2D(3, 3)],
+    "after a pooling": [keras.layers.Conv2D(3, 3), keras.layers.MaxPooling2D(), BatchNormalization()],
+}
+
+
+@pytest.mark.parametrize(("name", "kept"), [(name, False) for name in FOLDED] + [(name, True) for name in KEPT])
+def test_what_is_folded_and_what_is_not(name, kept):
+    model = randomized(chain(*[type(x).from_config(x.get_config()) for x in (KEPT if kept else FOLDED)[name]]))
+    folded = same(model, RANDOM.normal(size=(2, 6, 6, 4)).astype("float32"))
+    assert any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers) is kept
+
+
+@pytest.mark.parametrize("second_reader", ["layer", "output", "second call"])
+def test_a_convolution_that_others_see_is_kept_as_it_is(second_reader):
+    inputs = keras.Input((6, 6, 4))
+    convolution = keras.layers.Conv2D(4, 3, padding="same")
+    x = convolution(inputs)
+    y = BatchNormalization()(x)
+    outputs = {"layer": keras.layers.add([x, y]), "output": [x, y], "second call": convolution(y)}[second_reader]
+    model = randomized(keras.Model(inputs, outputs))
+    folded, x = for_inference(model), RANDOM.normal(size=(1, 6, 6, 4)).astype("float32")
+    for ours, expected in zip(keras.tree.flatten(folded(x)), keras.tree.flatten(model(x)), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
+    assert any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_weights_and_computation_in_half_precision_with_a_float32_head(dtype, policy):
+    keras.config.set_dtype_policy(policy)
+    model = randomized(applications.ResNet18(input_shape=(32, 32, 3), classes=5))
+    folded = for_inference(model, dtype)
+    types = {layer.name: (layer.compute_dtype, layer.variable_dtype) for layer in folded.layers}
+    assert types["layer1.0.conv1"] == (dtype, dtype)
+    assert types["avg_pool"] == types["fc"] == ("float32", "float32")
+    x = RANDOM.normal(size=(2, 32, 32, 3)).astype("float32")
+    assert np.abs(np.array(folded(x)) - np.array(model(x))).max() < 0.1
+
+
+def test_the_model_itself_is_untouched():
+    model = randomized(chain(*[keras.layers.Conv2D(3, 3), BatchNormalization()]))
+    before = [np.array(weight) for weight in model.weights]
+    for_inference(model)
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match='`dtype` is "float32"'):
+        for_inference(chain(keras.layers.Dense(2)), "int8")
+    with pytest.raises(ValueError, match="A Functional Keras model is needed"):
+        for_inference(keras.layers.Dense(2))
+
+
+def test_conv_norm_relu_becomes_a_convolution_with_bias():
+    inputs = keras.Input((6, 6, 4))
+    model = keras.Model(inputs, conv_norm_relu(inputs, 3, 3, at=At("conv", "bn", "relu")))
+    assert [layer.name for layer in for_inference(model).layers[1:]] == ["conv", "relu"]
