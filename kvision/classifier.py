@@ -65,9 +65,9 @@ class Preprocess:
         # The constants are worked out in float64: one multiplication and one subtraction are left for each pixel.
         factor = np.array([self.scale / std for std in self.std], "float32")
         offset = np.array([mean / std for mean, std in zip(self.mean, self.std, strict=True)], "float32")
-        if isinstance(x, np.ndarray):
-            return x.astype("float32") * factor - offset
-        return keras.ops.subtract(keras.ops.multiply(keras.ops.cast(x, "float32"), factor), offset)
+        if x.dtype != "float32":
+            x = x.astype("float32") if hasattr(x, "astype") else keras.ops.cast(x, "float32")
+        return x * factor - offset
 
 
 @dataclass(frozen=True)

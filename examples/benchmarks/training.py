@@ -23,7 +23,10 @@ SIZE = flags.DEFINE_integer("size", 224, "height and width of the images")
 
 
 def trainer(build):
-    """A function that trains `STEPS` steps by plain `fit` and returns its images per second."""
+    """A function that trains by plain `fit` and returns the images per second of its last `STEPS` steps.
+
+    The steps alone are timed: tf.data takes up to 2.6 s to put its threads away at the end of a `fit`.
+    """
     import keras
     import numpy as np
     import tensorflow as tf
@@ -35,10 +38,17 @@ def trainer(build):
     model = build()
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
 
+    class Clock(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.times = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.times.append(time.perf_counter())
+
     def run():
-        start = time.perf_counter()
-        model.fit(batches, steps_per_epoch=STEPS.value, verbose=0)
-        return BATCH.value * STEPS.value / (time.perf_counter() - start)
+        clock = Clock()
+        model.fit(batches, steps_per_epoch=STEPS.value + 1, shuffle=False, verbose=0, callbacks=[clock])
+        return BATCH.value * STEPS.value / (clock.times[-1] - clock.times[0])
 
     run()  # traces and warms up
     return run

@@ -1,0 +1,99 @@
+"""How fast is the exported SavedModel, against what `model.export()` writes of keras.applications' network?
+
+    python examples/benchmarks/inference.py                     # ResNet50, float32 and bfloat16, about 4 minutes
+
+Both start from the same kind of random weights, with statistics and offsets as after training (a graph with all-zero
+biases is optimized differently), are exported under the same precision, loaded again, and asked in turn. kvision folds
+batch norms; `--constants` also freezes the weights into the graph.
+"""
+
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags
+
+MODEL = flags.DEFINE_string("model", "ResNet50", "a name that both kvision.applications and keras.applications have")
+DTYPES = flags.DEFINE_list("dtypes", ["float32", "bfloat16"], "precisions; keras exports under mixed_<dtype>")
+CONSTANTS = flags.DEFINE_bool("constants", False, "freeze kvision's weights into the graph")
+ROUNDS = flags.DEFINE_integer("rounds", 7, "interleaved rounds")
+STEPS = flags.DEFINE_integer("steps", 4, "calls in a round")
+BATCH = flags.DEFINE_integer("batch", 8, "images in a call")
+SIZE = flags.DEFINE_integer("size", 224, "height and width of the images")
+
+
+def trained(model):
+    """The model with every offset and statistic away from its initial value."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    for variable in model.variables:
+        if variable.path.endswith("moving_variance"):
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+        elif variable.path.endswith(("beta", "moving_mean", "bias")):
+            variable.assign(random.normal(0, 0.1, variable.shape))
+    return model
+
+
+def server(path, signature, images):
+    """A function that asks a loaded SavedModel `STEPS` times and returns its images per second."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    function = loaded.signatures[signature]
+    (name,) = function.structured_input_signature[1]
+    inputs = {name: tf.constant(images)}
+
+    def run():
+        start = time.perf_counter()
+        for _ in range(STEPS.value):
+            for value in function(**inputs).values():
+                value.numpy()
+        return len(images) * STEPS.value / (time.perf_counter() - start)
+
+    run()
+    run.loaded = loaded  # a signature does not keep its model alive
+    return run
+
+
+def main(_):
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import kvision
+    from kvision.classifier import Preprocess
+
+    print(f"{MODEL.value}, batch {BATCH.value} at {SIZE.value}, {os.cpu_count()} cores, ", end="")
+    print(f"keras {keras.__version__}, tensorflow {tf.__version__}; images/s: median (min to max)")
+    shape = (SIZE.value, SIZE.value, 3)
+    images = np.random.default_rng(0).uniform(0, 255, (BATCH.value, *shape)).astype("float32")
+    folder = pathlib.Path(tempfile.mkdtemp())
+    for dtype in DTYPES.value:
+        ours = trained(getattr(kvision.applications, MODEL.value)(input_shape=shape))
+        path = kvision.export.savedmodel(
+            ours, folder / f"kvision-{dtype}", preprocess=Preprocess(), dtype=dtype, constants=CONSTANTS.value
+        )
+        keras.config.set_dtype_policy(dtype if dtype == "float32" else f"mixed_{dtype}")
+        theirs = trained(getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape))
+        theirs.export(str(folder / f"keras-{dtype}"), verbose=False)
+        keras.config.set_dtype_policy("float32")
+        runs = {
+            "kvision": server(path, "tensor", images),
+            "keras": server(folder / f"keras-{dtype}", "serving_default", images),
+        }
+        rates = {name: [] for name in runs}
+        for _ in range(ROUNDS.value):
+            for name, run in runs.items():
+                rates[name].append(run())
+        medians = {name: statistics.median(values) for name, values in rates.items()}
+        row = ", ".join(f"{n} {medians[n]:.1f} ({min(v):.1f} to {max(v):.1f})" for n, v in rates.items())
+        print(f"{dtype}: {row}; ratio {medians['kvision'] / medians['keras']:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)
