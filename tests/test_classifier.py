@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from kvision.classifier import Classifier, Origin, Preprocess, TrainingHead
+from kvision.losses import SmoothedCrossentropy
+from kvision.optimizers import Warmup
 
 X = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
 Y = np.arange(16) % 3
@@ -91,13 +93,18 @@ def test_a_head_with_a_loss_of_its_own():
 
 
 def test_loads_in_a_process_that_only_imported_kvision(tmp_path):
-    toy().save(tmp_path / "model.keras")
+    """With its loss, schedule and optimizer: everything of kvision that a file can name is known then."""
+    model = toy()
+    model.compile(keras.optimizers.SGD(Warmup(0.1, 10)), SmoothedCrossentropy(0.1))
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model.keras")
     code = f"""
 import kvision, sys
 assert "tensorflow" not in {{name for name in vars(kvision)}}
 import keras
 model = keras.models.load_model({str(tmp_path / "model.keras")!r})
 assert model.origin.row == "Toy" and model.origin.preprocess.size == (8, 8) and len(model.heads) == 1
+assert model.loss.label_smoothing == 0.1 and model.optimizer._learning_rate.steps == 10
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 

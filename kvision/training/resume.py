@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import warnings
 
 import keras
 
@@ -45,8 +46,10 @@ class Resume(keras.callbacks.Callback):
         path = self._path(epochs)
         self.model.optimizer.build(self.model.trainable_variables)
         try:
-            self.model.load_weights(path)
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # Keras only warns about parts that it skips
+                self.model.load_weights(path)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             raise ValueError(f"The state {str(path)!r} does not fit '{self.model.name}': {error}") from error
         saved = json.loads((self.directory / "history.json").read_text())
         self.history = {name: values[:epochs] for name, values in saved.items()}
