@@ -30,17 +30,6 @@ def parameters(model) -> int:
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_weights)
 
 
-@pytest.fixture
-def without_initial_values(monkeypatch):
-    """Counting needs no random numbers: 60 million zeros come faster."""
-
-    def zeros(self, shape, dtype=None):
-        return keras.ops.zeros(shape, dtype)
-
-    for initializer in (keras.initializers.VarianceScaling, keras.initializers.RandomNormal):
-        monkeypatch.setattr(initializer, "__call__", zeros)
-
-
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_counts_are_exact_and_names_unique(row, without_initial_values):
     model = row()

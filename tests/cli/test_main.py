@@ -81,6 +81,19 @@ def test_a_fine_tune_starts_from_a_checkpoint_and_a_folder_with_a_bad_file(tmp_p
     assert json.loads((tmp_path / "run" / "config.json").read_text())["class_names"] == ["dark", "light"]
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_trains_in_mixed_precision_with_steps_and_smoothing(policy, tmp_path):
+    import keras
+
+    run = tmp_path / "run"
+    arguments = ["--epochs=1", "--batch=256", "--schedule=step", "--smoothing=0.1", f"--policy={policy}"]
+    assert main(["train", *TRAIN, *arguments, f"--run={run}"]) == 0
+    model = keras.models.load_model(run / "model.keras")
+    assert model.get_layer("conv1").compute_dtype == policy.removeprefix("mixed_")
+    assert all(variable.dtype == "float32" for variable in model.trainable_variables)
+    assert np.isfinite(json.loads((run / "history.json").read_text())["loss"]).all()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_says_what_each_command_does(name, capsys):
     assert main([name, "--help"]) == 0
