@@ -4,12 +4,13 @@ import csv
 import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import keras
 
 from kvision.applications import _weights
+from kvision.applications._weights import Weights
 from kvision.blocks.bind import describe
 from kvision.blocks.head import pool, pool_and_classify
 from kvision.classifier import Classifier, Origin, Preprocess
@@ -34,31 +35,6 @@ class Reported:
     value: float
     protocol: str
     where: str
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A published checkpoint.
-
-    Args:
-        source: its tag, such as "timm/resnet50.a1_in1k".
-        changes: how its network departs from the paper's; applied when these weights are asked for.
-        rename: pairs (regular expression, replacement) that turn its tensor names into layer paths, in order.
-        head: the path of its classification layer, which `include_top=False` leaves out.
-        preprocess: what it expects of its input.
-        license: as its publisher states it, None where that is not known.
-        sha256: of the file, None where no publisher states it.
-        publisher_top1: what its publisher measured on ImageNet's validation set, in percent, and where that is stated.
-    """
-
-    source: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    rename: tuple[tuple[str, str], ...] = ()
-    head: str = "fc"
-    preprocess: Preprocess = Preprocess()
-    license: str | None = None
-    sha256: str | None = None
-    publisher_top1: tuple[float, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,8 +115,8 @@ class Variant:
         """
         classes = self.classes if classes is None else classes
         _check_arguments(pooling, classes)
-        checkpoint = _weights.resolve(self, weights, lineage, changes)
-        changes = _weights.merge_changes(self, checkpoint.row, changes)
+        checkpoint = _weights.resolve(self.name, self.weights, weights, lineage, changes)
+        changes = _weights.merge_changes(self.name, checkpoint.row, changes)
         if checkpoint.published and include_top:
             _check_published_top(self, weights, classes, classifier_activation)
         architecture = self._change(changes)
@@ -153,7 +129,11 @@ class Variant:
         origin = Origin(
             row=self.name,
             weights=checkpoint.label,
-            changes={key: value if _plain(value) else describe(value) for key, value in changes.items()},
+            changes={
+                key: value if _plain(value) else describe(value)
+                for key, value in changes.items()
+                if value != getattr(self.architecture, key)
+            },
             preprocess=checkpoint.row.preprocess if checkpoint.row and checkpoint.label else None,
         )
         model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin)
@@ -178,7 +158,7 @@ class Variant:
         """
         if not self.weights and weights == "imagenet" and self.preprocess is not None:
             return self.preprocess
-        return _weights.find(self, weights).preprocess
+        return _weights.find(self.name, self.weights, weights).preprocess
 
     def preprocess_input(self, x, weights: str = "imagenet"):
         """Pixels `(..., H, W, C)` in [0, 255], uint8 or float, array or tensor, to a new float32 network input."""

@@ -125,16 +125,18 @@ TIMM_RESULTS = "timm, results-imagenet.csv"
 TORCHVISION_META = "torchvision, meta of the weights"
 
 
-def timm(tag, top1=None, size=224, crop=0.875, interpolation="bilinear", license="apache-2.0", **statistics):
-    """A row of timm's hub repositories: preprocessing and license from its pretrained configurations (1.0.31)."""
-    preprocess = Preprocess(
-        **(statistics or IMAGENET), size=(size, size), crop_fraction=crop, interpolation=interpolation
-    )
-    return Weights(f"timm/{tag}", TORCH, preprocess=preprocess, license=license, publisher_top1=top1)
+def timm(tag, changes, top1=None, statistics=IMAGENET):
+    """timm's own training, tested at 288; preprocessing and license from its pretrained configurations (1.0.31)."""
+    preprocess = Preprocess(**statistics, size=(288, 288), interpolation="bicubic")
+    top1 = top1 and (top1, TIMM_RESULTS)
+    return Weights(f"timm/{tag}", changes, preprocess=preprocess, license="apache-2.0", publisher_top1=top1)
 
 
-def torchvision(tag, top1=None, crop=0.875):
-    return timm(tag, top1 and (top1, TORCHVISION_META), crop=crop, license="bsd-3-clause")
+def torchvision(tag, changes, top1=None, crop=0.875):
+    """torchvision's, as timm hosts them."""
+    preprocess = Preprocess(**IMAGENET, size=(224, 224), crop_fraction=crop)
+    top1 = top1 and (top1, TORCHVISION_META)
+    return Weights(f"timm/{tag}", changes, preprocess=preprocess, license="bsd-3-clause", publisher_top1=top1)
 
 
 def table_3(error, where="Table 3"):
@@ -153,8 +155,8 @@ ResNet18 = Variant(
     macs=1_814_073_344,
     reported=table_3(27.88, "Table 2"),
     weights=(
-        timm("resnet18.a1_in1k", size=288, crop=1.0, interpolation="bicubic"),
-        torchvision("resnet18.tv_in1k", 69.758),
+        timm("resnet18.a1_in1k", {}),
+        torchvision("resnet18.tv_in1k", {}, 69.758),
     ),
 )
 ResNet34 = Variant(
@@ -165,16 +167,8 @@ ResNet34 = Variant(
     macs=3_663_761_408,
     reported=table_3(24.52),
     weights=(
-        timm(
-            "resnet34.ra4_e3600_r224_in1k",
-            (78.972, TIMM_RESULTS),
-            size=288,
-            crop=1.0,
-            interpolation="bicubic",
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-        ),
-        torchvision("resnet34.tv_in1k", 73.314),
+        timm("resnet34.ra4_e3600_r224_in1k", {}, 78.972, dict(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))),
+        torchvision("resnet34.tv_in1k", {}, 73.314),
     ),
 )
 ResNet50 = Variant(
@@ -185,9 +179,9 @@ ResNet50 = Variant(
     macs=3_857_973_248,
     reported=table_3(22.85),
     weights=(
-        timm("resnet50.a1_in1k", (81.24, TIMM_RESULTS), size=288, crop=1.0, interpolation="bicubic"),
-        torchvision("resnet50.tv2_in1k", 80.858, crop=0.965),
-        torchvision("resnet50.tv_in1k", 76.13),
+        timm("resnet50.a1_in1k", TORCH, 81.24),
+        torchvision("resnet50.tv2_in1k", TORCH, 80.858, crop=0.965),
+        torchvision("resnet50.tv_in1k", TORCH, 76.13),
     ),
 )
 ResNet101 = Variant(
@@ -198,9 +192,9 @@ ResNet101 = Variant(
     macs=7_570_194_432,
     reported=table_3(21.75),
     weights=(
-        timm("resnet101.a1h_in1k", (82.796, TIMM_RESULTS), size=288, crop=1.0, interpolation="bicubic"),
-        torchvision("resnet101.tv2_in1k", crop=0.965),
-        torchvision("resnet101.tv_in1k", 77.374),
+        timm("resnet101.a1h_in1k", TORCH, 82.796),
+        torchvision("resnet101.tv2_in1k", TORCH, crop=0.965),
+        torchvision("resnet101.tv_in1k", TORCH, 77.374),
     ),
 )
 ResNet152 = Variant(
@@ -211,9 +205,9 @@ ResNet152 = Variant(
     macs=11_282_415_616,
     reported=table_3(21.43),
     weights=(
-        timm("resnet152.a1h_in1k", (83.494, TIMM_RESULTS), size=288, crop=1.0, interpolation="bicubic"),
-        torchvision("resnet152.tv2_in1k", crop=0.965),
-        torchvision("resnet152.tv_in1k", 78.312),
+        timm("resnet152.a1h_in1k", TORCH, 83.494),
+        torchvision("resnet152.tv2_in1k", TORCH, crop=0.965),
+        torchvision("resnet152.tv_in1k", TORCH, 78.312),
     ),
 )
 

@@ -125,7 +125,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
 def build(options, row, train):
     """The network for these images, with the preprocessing it is trained with in its origin; and the input size."""
     from kvision import data
-    from kvision.classifier import Preprocess
+    from kvision.classifier import Classifier, Preprocess
 
     height, width, channels = train.image_shape
     own = None if None in (height, width) else (height, width)
@@ -138,12 +138,8 @@ def build(options, row, train):
         mean, std = data.pixel_statistics(train, resized)
         return model.with_preprocess(Preprocess(mean, std, size=size)), resized
     trunk = row(include_top=False, weights=options.weights, lineage=options.lineage, input_shape=shape)
-    model = row(input_shape=shape, classes=classes, **trunk.origin.changes)
-    values = {variable.path: variable for variable in trunk.variables}
-    for variable in model.variables:
-        if variable.path in values:
-            variable.assign(values[variable.path])
-    model.origin = trunk.origin
+    scores = row.architecture.classifier(trunk.output, classes, "softmax")
+    model = Classifier(trunk.input, scores, name=trunk.name, origin=trunk.origin)
     if trunk.origin.preprocess is None:
         mean, std = data.pixel_statistics(train, resized)
         model.with_preprocess(Preprocess(mean, std, size=size))

@@ -96,23 +96,18 @@ def _listed(title: str, names: Sequence[str], limit: int = 12) -> str:
     return f"\n  {title} ({len(names)}):" + "".join(f"\n    {name}" for name in names[:limit]) + more
 
 
-def assign_keras(model: keras.Model, path: pathlib.Path, without: Sequence[str] = ()) -> None:
-    """Puts the weights of a `.keras` file (by the names of its variables) or `.weights.h5` file (by position) in.
+def copy(source: keras.Model, model: keras.Model, without: Sequence[str] = (), name: str = "the model") -> None:
+    """Puts the weights of one model into another by the names of its layers; arguments and errors as of `assign`."""
+    arrays = {key: keras.ops.convert_to_numpy(value) for key, value in state_dict_names(source).items()}
+    assign(model, {key: _to_torch(array, key) for key, array in arrays.items()}, (), without, name)
 
-    Args:
-        model: a built model.
-        path: the file.
-        without: paths of layers that the model leaves out on purpose; a `.weights.h5` file cannot leave out any.
+
+def assign_positions(model: keras.Model, path: pathlib.Path) -> None:
+    """Puts the weights of a `.weights.h5` file in, which has no names: the n-th layer's into the n-th layer.
 
     Raises:
-        ValueError: the file is corrupt or does not fit; for a `.weights.h5` the comparison is by position and shape.
+        ValueError: the file is corrupt or does not fit by position and shape; nothing is changed then.
     """
-    if path.suffix == ".keras":
-        saved = keras.models.load_model(path, compile=False)
-        arrays = {name: keras.ops.convert_to_numpy(value) for name, value in state_dict_names(saved).items()}
-        arrays = {name: _to_torch(array, name) for name, array in arrays.items()}
-        assign(model, arrays, without=without, source=str(path))
-        return
     before = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     try:
         with warnings.catch_warnings():

@@ -132,13 +132,17 @@ def test_builds_upon_a_tensor():
         (dict(input_tensor=np.zeros((1, 32, 32, 3))), ValueError, "`input_tensor` is a Keras tensor"),
         (dict(depth=3), TypeError, "unexpected keyword argument 'depth'.*ResNet has: depths"),
         (dict(depths=(1, 1)), ValueError, "as many `depths` as `widths`"),
-        (dict(lineage="resnet18.tv_in1k", stride_first=True), ValueError, "contradicts the weights"),
         (dict(weights="tv_in1k"), ValueError, "`weights` argument"),
     ],
 )
 def test_bad_arguments_are_clear_errors(arguments, error, message):
     with pytest.raises(error, match=message):
         applications.ResNet18(**arguments)
+
+
+def test_changes_that_contradict_the_lineage_are_an_error():
+    with pytest.raises(ValueError, match="stride_first=True contradicts the weights 'timm/resnet50.tv_in1k'"):
+        applications.ResNet50(lineage="resnet50.tv_in1k", stride_first=True)
 
 
 def test_contradicting_shapes_are_an_error():
