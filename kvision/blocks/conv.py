@@ -20,21 +20,28 @@ class At(NamedTuple):
     relu: str
 
 
-def conv(x, filters, kernel=1, stride=1, *, name, groups=1, bias=False, initializer=he_fan_out):
-    """Convolution with `(kernel - 1) // 2` zeros on every side, as Caffe and Torch pad: `(B, H, W, C)` to
-    `(B, ceil(H / stride), ceil(W / stride), filters)` for odd kernels.
+def conv(x, filters, kernel=1, stride=1, *, name, pad=None, groups=1, bias=None, initializer=he_fan_out):
+    """Convolution with as many zeros on every side, as Caffe and Torch pad: `(B, H, W, C)` to `(B, H', W', filters)`.
 
     With a stride, Keras's `same` would pad more at the bottom and right, and every output would sit elsewhere.
+
+    Args:
+        pad: zeros on each side; None for `(kernel - 1) // 2`, which an odd kernel needs for H' = ceil(H / stride).
+        bias: the value that the bias starts from; None for no bias.
+        initializer: makes the initializer of the kernel.
     """
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-    options = dict(use_bias=bias, kernel_initializer=initializer(), name=name)
-    if kernel == (1, 1) and stride == 1 and groups == 1:
+    half = tuple((size - 1) // 2 for size in kernel)
+    pads = half if pad is None else (pad, pad)
+    options = dict(use_bias=bias is not None, kernel_initializer=initializer(), name=name)
+    if bias:
+        options["bias_initializer"] = keras.initializers.Constant(bias)
+    if kernel == (1, 1) and stride == 1 and groups == 1 and not any(pads):
         return PointwiseConv2D(filters, **options)(x)
-    if stride > 1 and max(kernel) > 1:
-        x = keras.layers.ZeroPadding2D([(k - 1) // 2 for k in kernel], name=f"{name}.pad")(x)
-        options["padding"] = "valid"
-    else:
+    if stride == 1 and pads == half and all(size % 2 for size in kernel):
         options["padding"] = "same"
+    elif any(pads):
+        x = keras.layers.ZeroPadding2D(pads, name=f"{name}.pad")(x)
     if groups > 1:
         return GroupedConv2D(filters, kernel, stride, groups=groups, **options)(x)
     return keras.layers.Conv2D(filters, kernel, stride, **options)(x)
@@ -55,6 +62,12 @@ def conv_norm(x, filters, kernel=1, stride=1, *, at: At, groups=1, gamma="ones")
 
 def conv_norm_relu(x, filters, kernel=1, stride=1, *, at: At, groups=1):
     return relu(conv_norm(x, filters, kernel, stride, groups=groups, at=at), name=at.relu)
+
+
+def conv_relu(x, filters, kernel=1, stride=1, *, name, pad=None, groups=1, bias=0.0, initializer=he_fan_out):
+    """Convolution with bias, and rectifier: as networks were before batch normalization."""
+    x = conv(x, filters, kernel, stride, name=name, pad=pad, groups=groups, bias=bias, initializer=initializer)
+    return relu(x, name=f"{name}.relu")
 
 
 def conv3x3(x, filters, stride=1, *, at: At, groups=1):

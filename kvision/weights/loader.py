@@ -61,6 +61,8 @@ def assign(
     for name, variable in variables.items():
         if name in given:
             value = _from_torch(np.asarray(given[name]), name)
+            if value.ndim == 4 and len(variable.shape) == 2:  # a dense layer kept as a convolution over its whole input
+                value = value.reshape(-1, value.shape[-1])
             if value.shape == tuple(variable.shape):
                 values[name] = value
             else:

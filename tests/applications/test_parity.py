@@ -5,6 +5,7 @@ The smallest network of each block is tested by default; all of them, with their
     pytest tests/applications/test_parity.py -m "slow or not slow" -rP
 """
 
+import json
 import pathlib
 
 import keras
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from kvision import applications
-from kvision.weights import assign, state_dict_names
+from kvision.weights import assign
 from tests.golden import seeded
 
 TOLERANCE = 1e-5
@@ -34,18 +35,14 @@ def cases():
     return found.values()
 
 
-def seeded_arrays(model, golden) -> dict[str, np.ndarray]:
-    """The seeded parameters and the stored statistics, by PyTorch's names and shapes."""
-    arrays, statistics = {}, []
-    for name, variable in state_dict_names(model).items():
-        shape = tuple(variable.shape)
+def seeded_arrays(golden) -> dict[str, np.ndarray]:
+    """timm's state dict: the seeded parameters and the stored statistics, by its names and in its shapes."""
+    arrays, values, start = {}, seeded.unpack(golden["statistics"]), 0
+    for name, shape in json.loads(str(golden["shapes"])).items():
         if name.endswith(("running_mean", "running_var")):
-            statistics.append((name, shape))
+            arrays[name], start = values[start : start + shape[0]], start + shape[0]
         else:
-            arrays[name] = seeded.tensor(name, (shape[-1], shape[-2], *shape[:-2]) if len(shape) > 1 else shape)
-    values, start = seeded.unpack(golden["statistics"]), 0
-    for name, shape in sorted(statistics):
-        arrays[name], start = values[start : start + shape[0]], start + shape[0]
+            arrays[name] = seeded.tensor(name, tuple(shape))
     assert start == len(values)
     return arrays
 
@@ -57,7 +54,7 @@ def test_parity(row, weights, source):
     golden = np.load(path)
     images = seeded.images()
     model = row(lineage=weights.source, input_shape=images.shape[1:], classifier_activation=None)
-    assign(model, seeded_arrays(model, golden), weights.rename)
+    assign(model, seeded_arrays(golden), weights.rename)
     logits = keras.ops.convert_to_numpy(model(images))
     difference = np.abs(logits - golden["logits"]).max() / np.abs(golden["logits"]).max()
     print(f"{source}: {difference:.1e} of the largest logit (timm {golden['timm']})")
@@ -68,6 +65,6 @@ def test_parity_would_notice_the_stride_placement():
     """The authors' strides load timm's ResNet-50 without a murmur: the tensors fit, and the answers are others."""
     golden, images = np.load(GOLDEN / "resnet50.npz"), seeded.images()
     model = applications.ResNet50(input_shape=images.shape[1:], classifier_activation=None)
-    assign(model, seeded_arrays(model, golden))
+    assign(model, seeded_arrays(golden))
     logits = keras.ops.convert_to_numpy(model(images))
     assert np.abs(logits - golden["logits"]).max() / np.abs(golden["logits"]).max() > 0.01

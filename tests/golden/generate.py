@@ -9,6 +9,7 @@ Every parameter is seeded by its name; the moving statistics of batch norms are 
 float64.
 """
 
+import json
 import pathlib
 import sys
 
@@ -31,6 +32,7 @@ def names():
 @torch.no_grad()
 def golden(name: str) -> dict[str, np.ndarray]:
     model = timm.create_model(name, pretrained=False).double()
+    shapes = {key: list(parameter.shape) for key, parameter in model.named_parameters()}
     for key, parameter in model.named_parameters():
         parameter.copy_(torch.from_numpy(seeded.tensor(key, tuple(parameter.shape))))
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
@@ -46,8 +48,14 @@ def golden(name: str) -> dict[str, np.ndarray]:
     logits = model.eval()(x[:2]).numpy()
     spread = np.abs(logits[0] - logits[1]).max() / np.abs(logits).max()
     assert np.isfinite(logits).all() and spread > 0.1, f"{name}: the logits hardly depend on the image ({spread:.3f})"
-    statistics = np.concatenate([packed[key] for key in sorted(packed)])
-    return {"logits": logits.astype("float32"), "statistics": statistics, "timm": np.array(timm.__version__)}
+    shapes |= {key: list(value.shape) for key, value in packed.items()}
+    statistics = np.concatenate([packed[key] for key in shapes if key in packed] or [np.zeros(0, np.uint8)])
+    return {
+        "logits": logits.astype("float32"),
+        "statistics": statistics,
+        "shapes": np.array(json.dumps(shapes)),  # parameters and, after them, statistics in the order they are packed
+        "timm": np.array(timm.__version__),
+    }
 
 
 if __name__ == "__main__":

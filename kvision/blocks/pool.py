@@ -1,0 +1,15 @@
+"""Pooling as Caffe does it."""
+
+import keras
+
+
+def max_pool(x, size=3, stride=2, *, name, ceil=False):
+    """Maximum over windows of rectified (not negative) values: `(B, H, W, C)` to `(B, H', W', C)`.
+
+    Args:
+        ceil: whether a last window may hang over the border, as Caffe's do: H' = ceil((H - size) / stride) + 1, else
+            floor. The zeros beyond the border are no larger than any rectified value.
+    """
+    if ceil and stride > 1:
+        x = keras.layers.ZeroPadding2D(((0, stride - 1), (0, stride - 1)), name=f"{name}.pad")(x)
+    return keras.layers.MaxPooling2D(size, stride, name=name)(x)
