@@ -10,6 +10,23 @@ from kvision.applications._record import (
     Weights,
     imagenet_classes,
 )
+from kvision.applications.lenet import LeNet5, LeNet5Modern
+from kvision.applications.alexnet import AlexNet, AlexNetOWT, AlexNetUngrouped
+from kvision.applications.nin import NIN, NINImageNet
+from kvision.applications.vgg import (
+    VGG11,
+    VGG11BN,
+    VGG11LRN,
+    VGG13,
+    VGG13BN,
+    VGG16,
+    VGG16BN,
+    VGG16C,
+    VGG19,
+    VGG19BN,
+)
+from kvision.applications.perceptron import MLP30, MLP300
+from kvision.applications.highway import Highway10, Highway19, HighwayMLP
 from kvision.applications.resnet import (
     ResNet18,
     ResNet20,
@@ -23,29 +40,6 @@ from kvision.applications.resnet import (
     ResNet152,
     ResNet1202,
 )
-
-__all__ = [
-    "Architecture",
-    "Paper",
-    "Reported",
-    "ResNet18",
-    "ResNet20",
-    "ResNet32",
-    "ResNet34",
-    "ResNet44",
-    "ResNet50",
-    "ResNet56",
-    "ResNet101",
-    "ResNet110",
-    "ResNet152",
-    "ResNet1202",
-    "Variant",
-    "Weights",
-    "cite",
-    "get_model",
-    "imagenet_classes",
-    "list_models",
-]
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

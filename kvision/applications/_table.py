@@ -17,7 +17,7 @@ def markdown() -> str:
         row = getattr(applications, name)
         height, width, channels = row.input_shape
         paper = f"[{row.paper.venue}](https://arxiv.org/abs/{row.paper.arxiv})" if row.paper.arxiv else row.paper.venue
-        macs = f"{row.macs / 1e9:.3f} G"
+        macs = f"{row.macs / 1e9:.3f} G" if row.macs >= 1e9 else f"{row.macs / 1e6:.3f} M"
         weights = ", ".join(weights.source.partition("/")[2] for weights in row.weights)
         lines.append(f"| {name} | {paper} | {row.params:,} | {macs} | {height}x{width}x{channels} | {weights} |")
     return "\n".join([BEGIN, *lines, END])

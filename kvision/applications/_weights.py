@@ -23,7 +23,8 @@ class Weights:
         source: its tag, such as "timm/resnet50.a1_in1k".
         changes: how its network departs from the paper's; applied when these weights are asked for.
         rename: pairs (regular expression, replacement) that turn its tensor names into layer paths, in order.
-        head: the path of its classification layer, which `include_top=False` leaves out.
+        flattened: by name, dense layers on a flattened feature map and its `(C, H, W)` in the checkpoint's order.
+        top: the paths that `include_top=False` leaves out.
         preprocess: what it expects of its input.
         license: as its publisher states it, None where that is not known.
         sha256: of the file, None where no publisher states it.
@@ -33,7 +34,8 @@ class Weights:
     source: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     rename: tuple[tuple[str, str], ...] = ()
-    head: str = "fc"
+    flattened: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    top: tuple[str, ...] = ("fc",)
     preprocess: Preprocess = Preprocess()
     license: str | None = None
     sha256: str | None = None
@@ -52,10 +54,10 @@ class Checkpoint:
     def load(self, model, include_top: bool) -> None:
         if self.path is None:
             return
-        without = () if include_top else (self.row.head if self.row else "fc",)
+        without = () if include_top else (self.row.top if self.row else ("fc",))
         if self.path.name.endswith(FOREIGN):
-            rename = self.row.rename if self.row else ()
-            room.assign(model, room.read(self.path), rename, without, str(self.path))
+            rename, flattened = (self.row.rename, self.row.flattened) if self.row else ((), {})
+            room.assign(model, room.read(self.path), rename, without, str(self.path), flattened)
         elif self.path.suffix == ".keras":
             saved = keras.models.load_model(self.path, compile=False)
             origin = getattr(saved, "origin", None)
@@ -88,7 +90,7 @@ def resolve(
     if file is None:
         raise ValueError(
             f"The weights {published.source!r} of {name} are not on this machine, and this version does not "
-            f"download them. Get model.safetensors from {room.address(published.source)} and pass "
+            f"download them. {room.instructions(published.source)} and pass "
             f"{name}(weights='path/to/model.safetensors', lineage={published.source!r})."
         )
     return Checkpoint(published, file, published.source, published=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import keras
 
-from kvision.applications._record import Architecture, Paper, Reported, Variant, Weights
+from kvision.applications._publishers import timm, torchvision
+from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.blocks.conv import At, conv3x3, conv_norm, conv_norm_relu, relu
 from kvision.blocks.stages import units
 from kvision.blocks.stem import stem_3x3, stem_7x7
@@ -120,23 +121,6 @@ class ResNet(Architecture):
 
 
 TORCH = dict(stride_first=False)
-IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-TIMM_RESULTS = "timm, results-imagenet.csv"
-TORCHVISION_META = "torchvision, meta of the weights"
-
-
-def timm(tag, changes, top1=None, statistics=IMAGENET):
-    """timm's own training, tested at 288; preprocessing and license from its pretrained configurations (1.0.31)."""
-    preprocess = Preprocess(**statistics, size=(288, 288), interpolation="bicubic")
-    top1 = top1 and (top1, TIMM_RESULTS)
-    return Weights(f"timm/{tag}", changes, preprocess=preprocess, license="apache-2.0", publisher_top1=top1)
-
-
-def torchvision(tag, changes, top1=None, crop=0.875):
-    """torchvision's, as timm hosts them."""
-    preprocess = Preprocess(**IMAGENET, size=(224, 224), crop_fraction=crop)
-    top1 = top1 and (top1, TORCHVISION_META)
-    return Weights(f"timm/{tag}", changes, preprocess=preprocess, license="bsd-3-clause", publisher_top1=top1)
 
 
 def table_3(error, where="Table 3"):
@@ -155,8 +139,8 @@ ResNet18 = Variant(
     macs=1_814_073_344,
     reported=table_3(27.88, "Table 2"),
     weights=(
-        timm("resnet18.a1_in1k", {}),
-        torchvision("resnet18.tv_in1k", {}, 69.758),
+        timm("resnet18.a1_in1k"),
+        torchvision("resnet18.tv_in1k", top1=69.758),
     ),
 )
 ResNet34 = Variant(
@@ -167,8 +151,8 @@ ResNet34 = Variant(
     macs=3_663_761_408,
     reported=table_3(24.52),
     weights=(
-        timm("resnet34.ra4_e3600_r224_in1k", {}, 78.972, dict(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))),
-        torchvision("resnet34.tv_in1k", {}, 73.314),
+        timm("resnet34.ra4_e3600_r224_in1k", top1=78.972, mean=(0.5,) * 3, std=(0.5,) * 3),
+        torchvision("resnet34.tv_in1k", top1=73.314),
     ),
 )
 ResNet50 = Variant(

@@ -1,7 +1,27 @@
 """One mechanism per file; what needs weights or randomness is a layer."""
 
 from kvision.layers.batch_normalization import BatchNormalization
+from kvision.layers.drop_connect import DropConnect
+from kvision.layers.euclidean_rbf import EuclideanRBF
 from kvision.layers.grouped_conv2d import GroupedConv2D
+from kvision.layers.highway import Highway
+from kvision.layers.lrn import LRN
+from kvision.layers.maxout import Maxout
+from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
+from kvision.layers.stochastic_pooling import StochasticPooling2D
+from kvision.layers.trainable_subsampling import TrainableSubsampling
 
-__all__ = ["BatchNormalization", "GroupedConv2D", "PointwiseConv2D"]
+__all__ = [
+    "LRN",
+    "BatchNormalization",
+    "DropConnect",
+    "EuclideanRBF",
+    "GroupedConv2D",
+    "Highway",
+    "Maxout",
+    "PartiallyConnectedConv2D",
+    "PointwiseConv2D",
+    "StochasticPooling2D",
+    "TrainableSubsampling",
+]

@@ -35,6 +35,7 @@ def assign(
     rename: Sequence[tuple[str, str]] = (),
     without: Sequence[str] = (),
     source: str = "the checkpoint",
+    flattened: Mapping[str, Sequence[int]] | None = None,
 ) -> None:
     """Puts every array into its variable. Nothing is changed unless everything fits.
 
@@ -44,6 +45,8 @@ def assign(
         rename: pairs (regular expression, replacement), applied to each name in order.
         without: paths of layers that the model leaves out on purpose, such as its top.
         source: what to call the checkpoint in an error.
+        flattened: by name (after renaming), dense layers on a flattened feature map and its `(C, H, W)`, the order in
+            which PyTorch flattens it; Keras's is `(H, W, C)`.
 
     Raises:
         ValueError: tensors that are missing, left over or of another shape; the message lists them all.
@@ -60,7 +63,10 @@ def assign(
     values, misshapen = {}, []
     for name, variable in variables.items():
         if name in given:
-            value = _from_torch(np.asarray(given[name]), name)
+            value = np.asarray(given[name])
+            if flattened and name in flattened and value.shape[1:] == (np.prod(flattened[name]),):
+                value = value.reshape(-1, *flattened[name])
+            value = _from_torch(value, name)
             if value.ndim == 4 and len(variable.shape) == 2:  # a dense layer kept as a convolution over its whole input
                 value = value.reshape(-1, value.shape[-1])
             if value.shape == tuple(variable.shape):

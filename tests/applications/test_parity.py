@@ -26,8 +26,12 @@ def cases():
     quick, found = set(), {}
     for row in sorted(map(applications.get_model, applications.list_models(weights=True)), key=lambda r: r.params):
         for weights in row.weights:
-            source = weights.source.removeprefix("timm/").partition(".")[0]
-            kind = (type(row.architecture), getattr(row.architecture, "block", None), str(weights.changes))
+            source = weights.source.partition("/")[2].partition(".")[0]
+            kind = (
+                type(row.architecture),
+                *(getattr(row.architecture, hole, None) for hole in ("block", "convolve")),
+                str(weights.changes),
+            )
             if source not in found:
                 marks = () if kind not in quick else pytest.mark.slow
                 found[source] = pytest.param(row, weights, source, id=source, marks=marks)
@@ -37,12 +41,12 @@ def cases():
 
 def seeded_arrays(golden) -> dict[str, np.ndarray]:
     """timm's state dict: the seeded parameters and the stored statistics, by its names and in its shapes."""
-    arrays, values, start = {}, seeded.unpack(golden["statistics"]), 0
-    for name, shape in json.loads(str(golden["shapes"])).items():
-        if name.endswith(("running_mean", "running_var")):
-            arrays[name], start = values[start : start + shape[0]], start + shape[0]
-        else:
-            arrays[name] = seeded.tensor(name, tuple(shape))
+    shapes = json.loads(str(golden["shapes"]))
+    statistics = [name for name in shapes if name.endswith(("running_mean", "running_var"))]
+    arrays = seeded.parameters({name: shape for name, shape in shapes.items() if name not in statistics})
+    values, start = seeded.unpack(golden["statistics"]), 0
+    for name in statistics:
+        arrays[name], start = values[start : start + shapes[name][0]], start + shapes[name][0]
     assert start == len(values)
     return arrays
 
@@ -52,9 +56,9 @@ def test_parity(row, weights, source):
     path = GOLDEN / f"{source}.npz"
     assert path.exists(), f"no golden file for {source}; write it with: {REGENERATE.format(source)}"
     golden = np.load(path)
-    images = seeded.images()
+    images = seeded.images(size=tuple(golden["size"]))
     model = row(lineage=weights.source, input_shape=images.shape[1:], classifier_activation=None)
-    assign(model, seeded_arrays(golden), weights.rename)
+    assign(model, seeded_arrays(golden), weights.rename, flattened=weights.flattened)
     logits = keras.ops.convert_to_numpy(model(images))
     difference = np.abs(logits - golden["logits"]).max() / np.abs(golden["logits"]).max()
     print(f"{source}: {difference:.1e} of the largest logit (timm {golden['timm']})")

@@ -25,20 +25,32 @@ def names():
     from kvision import applications
 
     rows = (getattr(applications, name) for name in applications.list_models(weights=True))
-    tags = [weights.source for row in rows for weights in row.weights if weights.source.startswith("timm/")]
-    return list(dict.fromkeys(tag.removeprefix("timm/").partition(".")[0] for tag in tags))
+    tags = [weights.source for row in rows for weights in row.weights]
+    return list(dict.fromkeys(tag.partition("/")[2].partition(".")[0] for tag in tags))
+
+
+def create(name: str) -> torch.nn.Module:
+    """timm's network, or torchvision's where timm has none."""
+    if timm.is_model(name):
+        return timm.create_model(name, pretrained=False)
+    import torchvision
+
+    return torchvision.models.get_model(name, weights=None)
 
 
 @torch.no_grad()
 def golden(name: str) -> dict[str, np.ndarray]:
-    model = timm.create_model(name, pretrained=False).double()
+    model = create(name).double()
     shapes = {key: list(parameter.shape) for key, parameter in model.named_parameters()}
+    values = seeded.parameters(shapes)
     for key, parameter in model.named_parameters():
-        parameter.copy_(torch.from_numpy(seeded.tensor(key, tuple(parameter.shape))))
+        parameter.copy_(torch.from_numpy(values[key]))
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
-    x = torch.from_numpy(seeded.images(8)).permute(0, 3, 1, 2).double()
+    # Dense layers on a feature map need the size that they were made for.
+    size = (224, 224) if name.startswith(("vgg", "alexnet")) else seeded.SIZE
+    x = torch.from_numpy(seeded.images(8, size)).permute(0, 3, 1, 2).double()
     model.train()(x)
     packed = {}
     for key, buffer in model.named_buffers():
@@ -53,6 +65,7 @@ def golden(name: str) -> dict[str, np.ndarray]:
     return {
         "logits": logits.astype("float32"),
         "statistics": statistics,
+        "size": np.array(size),
         "shapes": np.array(json.dumps(shapes)),  # parameters and, after them, statistics in the order they are packed
         "timm": np.array(timm.__version__),
     }

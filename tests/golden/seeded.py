@@ -6,26 +6,40 @@ import ml_dtypes
 import numpy as np
 
 
-def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A parameter by its name in the PyTorch state dict: `(out, in, ...)` from N(0, 2 / fan-in), gains from
-    U(0.5, 1.5), biases and the like from N(0.5, 0.5).
+def parameters(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """The parameters of a PyTorch state dict by name, each from a seed of its own: the hash of its name.
 
-    With biases around 0 a deep random network is chaotic: PyTorch's float32 and float64 then differ by 4e-4 of the
-    largest logit on ResNet-152, and no comparison means much. With these they differ by 3e-6.
+    Weights `(out, in, ...)` come from N(0, 2 / fan-in), other biases from N(0, 0.1); gains of norms (weights with one
+    axis) from U(0.5, 1.5), and their offsets from N(0.5, 0.5): with offsets around 0 a deep random network is chaotic,
+    and PyTorch's float32 and float64 differ by 4e-4 of the largest logit on ResNet-152, so that no comparison means
+    much. With these they differ by 3e-6.
     """
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-    random = np.random.default_rng(seed)
-    if len(shape) > 1:
-        return random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape).astype("float32")
-    if name.endswith("weight"):
-        return random.uniform(0.5, 1.5, shape).astype("float32")
-    return random.normal(0.5, 0.5, shape).astype("float32")
+    found = {}
+    for name, shape in shapes.items():
+        random = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
+        sibling = shapes.get(f"{name.rpartition('.')[0]}.weight", ())
+        if len(shape) > 1:
+            value = random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+        elif name.endswith("weight"):
+            value = random.uniform(0.5, 1.5, shape)
+        else:
+            value = random.normal(0.5, 0.5, shape) if len(sibling) == 1 else random.normal(0, 0.1, shape)
+        found[name] = value.astype("float32")
+    return found
 
 
-def images(count: int = 2, size: tuple[int, int] = (80, 112), channels: int = 3) -> np.ndarray:
-    """Normalized images `(count, H, W, channels)`. The size halves to even and to odd numbers, so that a padding at the
-    wrong side shows."""
-    return np.random.default_rng(20151210).normal(0, 1, (count, *size, channels)).astype("float32")
+SIZE = (80, 112)
+"""Of the images, where a network takes any: it halves to even and to odd numbers, so that padding at the wrong side
+shows."""
+
+
+def images(count: int = 2, size: tuple[int, int] = SIZE, channels: int = 3) -> np.ndarray:
+    """Normalized images `(count, H, W, channels)`: noise around a colour of their own, for noise alone averages out."""
+    found = []
+    for number in range(count):
+        random = np.random.default_rng([20151210, number])
+        found.append(random.normal(0, 1, (1, 1, channels)) + random.normal(0, 1, (*size, channels)))
+    return np.array(found, "float32")
 
 
 def pack(statistic: np.ndarray) -> np.ndarray:

@@ -10,11 +10,38 @@ CASES = [
     ("BatchNormalization", {}, (2, 5, 7, 4), (2, 5, 7, 4)),
     ("BatchNormalization", dict(center=False, scale=False), (2, 5, 7, 4), (2, 5, 7, 4)),
     ("BatchNormalization", dict(unbiased_moving=False, momentum=0.5), (3, 4), (3, 4)),
+    ("DropConnect", dict(units=6), (2, 4), (2, 6)),
+    ("DropConnect", dict(units=6, rate=0.2, activation=None, use_bias=False, seed=1), (2, 4), (2, 6)),
+    ("EuclideanRBF", dict(units=3), (2, 5), (2, 3)),
+    ("EuclideanRBF", dict(units=3, trainable=False), (2, 4, 5), (2, 4, 3)),
     ("GroupedConv2D", dict(filters=6, kernel_size=3, groups=2, padding="same"), (2, 5, 7, 4), (2, 5, 7, 6)),
     ("GroupedConv2D", dict(filters=8, kernel_size=3, groups=4, strides=2), (2, 5, 7, 4), (2, 2, 3, 8)),
     ("GroupedConv2D", dict(filters=4, kernel_size=3, dilation_rate=2, activation="relu"), (2, 7, 7, 4), (2, 3, 3, 4)),
+    ("Highway", {}, (2, 4), (2, 4)),
+    ("Highway", dict(kernel_size=3, transform_bias=-2), (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("Highway", dict(kernel_size=(1, 3), activation="tanh"), (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("LRN", {}, (2, 5, 7, 8), (2, 5, 7, 8)),
+    ("LRN", dict(size=3, k=1.0, alpha=0.5, beta=0.5), (2, 8), (2, 8)),
+    ("Maxout", {}, (2, 5, 7, 4), (2, 5, 7, 2)),
+    ("Maxout", dict(pieces=3), (2, 6), (2, 2)),
+    (
+        "PartiallyConnectedConv2D",
+        dict(connections=((0, 2), (1,), (3, 0, 1)), kernel_size=3),
+        (2, 5, 7, 4),
+        (2, 3, 5, 3),
+    ),
+    (
+        "PartiallyConnectedConv2D",
+        dict(connections=((1,), (0, 1)), kernel_size=(3, 2), strides=2, padding="same", use_bias=False),
+        (2, 5, 7, 2),
+        (2, 3, 4, 2),
+    ),
     ("PointwiseConv2D", dict(filters=6), (2, 5, 7, 4), (2, 5, 7, 6)),
     ("PointwiseConv2D", dict(filters=6, use_bias=False, activation="relu"), (2, 5, 7, 4), (2, 5, 7, 6)),
+    ("StochasticPooling2D", {}, (2, 6, 9, 4), (2, 2, 3, 4)),
+    ("StochasticPooling2D", dict(pool_size=(3, 2), strides=2, seed=1), (2, 6, 9, 4), (2, 2, 4, 4)),
+    ("TrainableSubsampling", {}, (2, 5, 7, 4), (2, 2, 3, 4)),
+    ("TrainableSubsampling", dict(pool_size=(1, 3), activation="tanh"), (2, 5, 7, 4), (2, 5, 2, 4)),
 ]
 
 
@@ -34,7 +61,7 @@ def test_layer(name, arguments, shape, expected, policy, tmp_path):
         assert layer.compute_output_shape((None, *unknown)) == model.output_shape
         y = model(x)
         assert tuple(y.shape) == expected and keras.backend.standardize_dtype(y.dtype) == layer.compute_dtype
-        assert all(variable.dtype == "float32" for variable in layer.variables)
+        assert all(variable.dtype == "float32" for variable in layer.weights)
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(reloaded(x), y)

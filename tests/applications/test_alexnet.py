@@ -1,0 +1,61 @@
+"""Figure 2 and sections 3 to 5 of the paper."""
+
+import keras
+import numpy as np
+import pytest
+
+from kvision import applications
+
+SMALL = dict(input_shape=(67, 67, 3), widths=(4, 8, 8, 8, 8), hidden=(8, 8), classes=3)
+
+
+@pytest.mark.parametrize(
+    ("row", "widths"),
+    [
+        (applications.AlexNet, (96, 256, 384, 384, 256)),
+        (applications.AlexNetUngrouped, (96, 256, 384, 384, 256)),
+        (applications.AlexNetOWT, (64, 192, 384, 256, 256)),
+    ],
+)
+def test_shapes(row, widths, without_initial_values):
+    model = row()
+    sizes = (55, 27, 13, 13, 13)
+    shapes = [model.get_layer(f"conv{i}").output.shape[1:] for i in range(1, 6)]
+    assert shapes == [(size, size, width) for size, width in zip(sizes, widths, strict=True)]
+    assert model.get_layer("pool5").output.shape[1:] == (6, 6, widths[-1])
+
+
+def test_the_papers_own_input_size_does_not_fit_its_figures():
+    """(224 - 11) / 4 is no integer: with 224 the first map would be 54, not the 55 of Figure 2."""
+    assert applications.AlexNet(include_top=False, input_shape=(224, 224, 3)).get_layer("conv1").output.shape[1] == 54
+
+
+def test_the_towers_do_not_see_each_other():
+    """A change in one half of the first maps leaves one half of the second maps alone; both meet in the third."""
+    model = applications.AlexNet(**SMALL)
+    tower = keras.Model(model.get_layer("pool1").output, [model.get_layer(f"conv{i}.relu").output for i in (2, 3)])
+    x = np.random.default_rng(0).uniform(size=(1, 7, 7, 4)).astype("float32")
+    changed = x.copy()
+    changed[..., 2:] += 1
+    (second, third), (other_second, other_third) = ([np.array(y) for y in tower(value)] for value in (x, changed))
+    np.testing.assert_array_equal(second[..., :4], other_second[..., :4])
+    assert (second[..., 4:] != other_second[..., 4:]).any() and (third[..., :4] != other_third[..., :4]).any()
+
+
+def test_order_of_normalization_and_pooling():
+    def order(model):
+        names = [layer.name for layer in model.layers]
+        return [name for name in names if name in ("conv1.relu", "norm1", "pool1")]
+
+    assert order(applications.AlexNet(**SMALL)) == ["conv1.relu", "norm1", "pool1"]
+    assert order(applications.AlexNet(pool_first=True, **SMALL)) == ["conv1.relu", "pool1", "norm1"]
+
+
+def test_initialization_is_the_authors():
+    """Section 5: weights from N(0, 0.01); biases 1 in three of the convolutions and in the hidden layers."""
+    model = applications.AlexNet(**{**SMALL, "widths": (96, 64, 64, 64, 64)})
+    biases = {layer.name: np.unique(layer.bias) for layer in model.layers if getattr(layer, "bias", None) is not None}
+    ones = [name for name, bias in biases.items() if bias.tolist() == [1.0]]
+    assert ones == ["conv2", "conv4", "conv5", "fc6", "fc7"]
+    assert all(bias.tolist() == [0.0] for name, bias in biases.items() if name not in ones)
+    assert np.std(model.get_layer("conv2").kernel) == pytest.approx(0.01, rel=0.02)
