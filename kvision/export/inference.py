@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from kvision.export.strides import move_strides
+from kvision.export.strides import CONVOLUTIONS, move_strides
 
-LINEAR = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+LINEAR = (*CONVOLUTIONS, keras.layers.DepthwiseConv2D, keras.layers.Dense)
 
 
 def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
@@ -92,7 +92,7 @@ def foldable(model: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.
         tensor = norm.input
         producer = tensor._keras_history.operation
         if (
-            isinstance(producer, LINEAR)
+            type(producer) in LINEAR
             and producer.activation is keras.activations.linear
             and calls[id(producer)] == 1
             and readers[id(tensor)] == [norm]

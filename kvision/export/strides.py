@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 
 import keras
 
+from kvision.layers import GroupedConv2D, PointwiseConv2D
+
+CONVOLUTIONS = (keras.layers.Conv2D, GroupedConv2D, PointwiseConv2D)
+"""Exactly these: a subclass may do something else with its kernel."""
+
 POSITIONWISE = (
     keras.layers.Activation,
     keras.layers.ReLU,
@@ -77,7 +82,7 @@ def _kind(node) -> str | None:
         return None
     if isinstance(layer, POSITIONWISE):
         return "positionwise" if len({shape[1:3] for shape in shapes}) == 1 else None
-    if not isinstance(layer, keras.layers.Conv2D) or layer.data_format != "channels_last":
+    if type(layer) not in CONVOLUTIONS or layer.data_format != "channels_last":
         return None
     if layer.kernel_size == (1, 1) and layer.strides[0] == layer.strides[1]:
         return "pointwise"

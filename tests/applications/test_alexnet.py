@@ -59,3 +59,25 @@ def test_initialization_is_the_authors():
     assert ones == ["conv2", "conv4", "conv5", "fc6", "fc7"]
     assert all(bias.tolist() == [0.0] for name, bias in biases.items() if name not in ones)
     assert np.std(model.get_layer("conv2").kernel) == pytest.approx(0.01, rel=0.02)
+
+
+def test_torchvisions_file_by_its_names_and_its_order_of_flattening(tmp_path):
+    theirs = {"conv1": 0, "conv2": 3, "conv3": 6, "conv4": 8, "conv5": 10, "fc6": 1, "fc7": 4, "fc8": 6}
+    small = dict(hidden=(8, 8), classes=3)
+    model, arrays = applications.AlexNetOWT(**small), {}
+    for name, index in theirs.items():
+        kernel, bias = (np.array(weight) for weight in model.get_layer(name).weights)
+        if name == "fc6":
+            kernel = kernel.reshape(6, 6, 256, 8).transpose(2, 0, 1, 3).reshape(9216, 8)
+        name = f"{'features' if name.startswith('conv') else 'classifier'}.{index}"
+        arrays[f"{name}.weight"] = kernel.T if kernel.ndim == 2 else kernel.transpose(3, 2, 0, 1)
+        arrays[f"{name}.bias"] = bias
+    np.savez(tmp_path / "alexnet.npz", **arrays)
+    loaded = applications.AlexNetOWT(weights=tmp_path / "alexnet.npz", **small)
+    for mine, expected in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(mine, expected)
+
+
+def test_weights_that_torchvision_alone_publishes_come_with_the_command_that_writes_them():
+    with pytest.raises(ValueError, match=r"torchvision.models.alexnet\(weights='DEFAULT'\)"):
+        applications.AlexNetOWT(weights="imagenet")

@@ -7,7 +7,7 @@ import pytest
 from kvision import applications
 from kvision.blocks.conv import At, conv_norm_relu
 from kvision.export import for_inference
-from kvision.layers import BatchNormalization
+from kvision.layers import BatchNormalization, DropConnect
 
 RANDOM = np.random.default_rng(0)
 
@@ -54,6 +54,11 @@ FOLDED = {
 KEPT = {
     "after an activation": [keras.layers.Conv2D(3, 3, activation="relu"), BatchNormalization()],
     "first": [BatchNormalization(), keras.layers.Conv2D(3, 3)],
+    "after a dense layer that does more": [
+        keras.layers.Flatten(),
+        DropConnect(5, activation=None),
+        BatchNormalization(),
+    ],
     "after a pooling": [keras.layers.Conv2D(3, 3), keras.layers.MaxPooling2D(), BatchNormalization()],
 }
 
