@@ -151,7 +151,7 @@ ResNet34 = Variant(
     macs=3_663_761_408,
     reported=table_3(24.52),
     weights=(
-        timm("resnet34.ra4_e3600_r224_in1k", top1=78.972, mean=(0.5,) * 3, std=(0.5,) * 3),
+        timm("resnet34.ra4_e3600_r224_in1k", mean=(0.5,) * 3, std=(0.5,) * 3),
         torchvision("resnet34.tv_in1k", top1=73.314),
     ),
 )
@@ -163,7 +163,7 @@ ResNet50 = Variant(
     macs=3_857_973_248,
     reported=table_3(22.85),
     weights=(
-        timm("resnet50.a1_in1k", TORCH, 81.24),
+        timm("resnet50.a1_in1k", TORCH, 81.214),
         torchvision("resnet50.tv2_in1k", TORCH, 80.858, crop=0.965),
         torchvision("resnet50.tv_in1k", TORCH, 76.13),
     ),
@@ -176,8 +176,8 @@ ResNet101 = Variant(
     macs=7_570_194_432,
     reported=table_3(21.75),
     weights=(
-        timm("resnet101.a1h_in1k", TORCH, 82.796),
-        torchvision("resnet101.tv2_in1k", TORCH, crop=0.965),
+        timm("resnet101.a1h_in1k", TORCH, 82.778),
+        torchvision("resnet101.tv2_in1k", TORCH, 81.886, crop=0.965),
         torchvision("resnet101.tv_in1k", TORCH, 77.374),
     ),
 )
@@ -189,8 +189,8 @@ ResNet152 = Variant(
     macs=11_282_415_616,
     reported=table_3(21.43),
     weights=(
-        timm("resnet152.a1h_in1k", TORCH, 83.494),
-        torchvision("resnet152.tv2_in1k", TORCH, crop=0.965),
+        timm("resnet152.a1h_in1k", TORCH, 83.45),
+        torchvision("resnet152.tv2_in1k", TORCH, 82.284, crop=0.965),
         torchvision("resnet152.tv_in1k", TORCH, 78.312),
     ),
 )

@@ -90,7 +90,6 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
         optimizer(options, steps),
         losses.SmoothedCrossentropy(options.smoothing),
         metrics=["accuracy"],
-        jit_compile="auto",
     )
     recorded = {flag.name: flag.value for flag in options.get_flags_for_module(__name__)}
     config = {name: value for name, value in recorded.items() if name not in ("run", "resume")}

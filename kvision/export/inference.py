@@ -32,8 +32,8 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
         model = keras.Model(model.inputs, model.outputs, name=model.name)
     if not isinstance(model, keras.Model) or not hasattr(model, "operations"):
         raise ValueError(f"A Functional Keras model is needed. Received: {type(model).__name__}")
-    norms = {id(norm): producer for producer, norm in foldable(model)}
     producers = {id(producer): norm for producer, norm in foldable(model)}
+    norms = {id(norm) for norm in producers.values()}
     moved = move_strides(model)
     outputs = {id(tensor._keras_history.operation) for tensor in model.outputs}
     originals = {}
