@@ -13,7 +13,7 @@ from kvision.applications import _weights
 from kvision.applications._weights import Weights
 from kvision.blocks.bind import describe
 from kvision.blocks.head import pool, pool_and_classify
-from kvision.classifier import Classifier, Origin, Preprocess
+from kvision.classifier import Classifier, Origin, Preprocess, TrainingHead
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,28 @@ class Reported:
 
 
 @dataclass(frozen=True)
+class Auxiliary:
+    """A classifier that only training sees.
+
+    Args:
+        after: the layer of the features whose output it reads.
+        classify: `classify(x, classes, activation)`: class scores `(B, classes)` of that output.
+        weight: of its loss in the total.
+    """
+
+    after: str
+    classify: Callable
+    weight: float = 0.3
+
+    def head(self, features: keras.Model, classes: int, activation) -> tuple[Any, TrainingHead]:
+        """The tensor that it reads, and what reads it."""
+        tensor = features.get_layer(self.after).output
+        inputs = keras.Input(tensor.shape[1:], name=f"{self.after}.tapped")
+        branch = keras.Model(inputs, self.classify(inputs, classes, activation))
+        return tensor, TrainingHead(branch, self.weight, name=f"{self.after}.head")
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A recipe. A family subclasses it with its fields and writes `features`."""
 
@@ -48,6 +70,10 @@ class Architecture:
     def classifier(self, x, classes: int, activation):
         """Class scores `(B, classes)` of the last feature map."""
         return pool_and_classify(x, classes, activation)
+
+    def auxiliaries(self) -> tuple[Auxiliary, ...]:
+        """Classifiers that only training sees."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +147,7 @@ class Variant:
             _check_published_top(self, weights, classes, classifier_activation)
         architecture = self._change(changes)
         inputs, x = _inputs(self, include_top, input_tensor, input_shape)
-        x = architecture.features(x)
+        features = x = architecture.features(x)
         if include_top:
             x = architecture.classifier(x, classes, classifier_activation)
         elif pooling is not None:
@@ -136,7 +162,11 @@ class Variant:
             },
             preprocess=checkpoint.row.preprocess if checkpoint.row and checkpoint.label else None,
         )
-        model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin)
+        heads = []
+        if include_top and (auxiliaries := architecture.auxiliaries()):
+            graph = keras.Model(inputs, features)
+            heads = [auxiliary.head(graph, classes, classifier_activation) for auxiliary in auxiliaries]
+        model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin, heads=heads)
         checkpoint.load(model, include_top)
         return model
 

@@ -25,6 +25,7 @@ class Weights:
         rename: pairs (regular expression, replacement) that turn its tensor names into layer paths, in order.
         flattened: by name, dense layers on a flattened feature map and its `(C, H, W)` in the checkpoint's order.
         top: the paths that `include_top=False` leaves out.
+        auxiliary: the paths of its classifiers for training, left out unless the network has them too.
         preprocess: what it expects of its input.
         license: as its publisher states it, None where that is not known.
         sha256: of the file, None where no publisher states it.
@@ -36,6 +37,7 @@ class Weights:
     rename: tuple[tuple[str, str], ...] = ()
     flattened: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     top: tuple[str, ...] = ("fc",)
+    auxiliary: tuple[str, ...] = ()
     preprocess: Preprocess = Preprocess()
     license: str | None = None
     sha256: str | None = None
@@ -55,6 +57,8 @@ class Checkpoint:
         if self.path is None:
             return
         without = () if include_top else (self.row.top if self.row else ("fc",))
+        if self.row and not model.heads:
+            without += self.row.auxiliary
         if self.path.name.endswith(FOREIGN):
             rename, flattened = (self.row.rename, self.row.flattened) if self.row else ((), {})
             room.assign(model, room.read(self.path), rename, without, str(self.path), flattened)

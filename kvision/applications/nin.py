@@ -11,7 +11,7 @@ import keras
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.blocks.conv import conv_relu
 from kvision.blocks.head import classify, pool
-from kvision.blocks.pool import max_pool
+from kvision.blocks.pool import average_pool, max_pool
 from kvision.classifier import Preprocess
 
 PAPER = Paper(
@@ -36,12 +36,9 @@ def mlpconv(x, widths, kernel=1, stride=1, pad=None, *, block):
     return x
 
 
-def average_pool(x, *, name):
-    """3x3 averages of stride 2: `(B, H, W, C)` to `(B, H/2, W/2, C)`.
-
-    For even sizes this is Caffe's: the last windows hang over the border, and what lies beyond does not count.
-    """
-    return keras.layers.AveragePooling2D(3, 2, padding="same", name=name)(x)
+def average_pool_3x3(x, *, name):
+    """Means over 3x3 windows of stride 2; for even sizes the last hangs over the border, which does not count."""
+    return average_pool(x, 3, 2, name=name)
 
 
 def max_pool_3x3(x, *, name):
@@ -84,7 +81,7 @@ class NetworkInNetwork(Architecture):
 
     widths: tuple[tuple[int, ...], ...] = ((192, 160, 96), (192, 192, 192), (192, 192))
     kernels: tuple[tuple[int, int, int], ...] = ((5, 1, 2), (5, 1, 2), (3, 1, 1))
-    pools: tuple[Callable, ...] = (max_pool_3x3, average_pool)
+    pools: tuple[Callable, ...] = (max_pool_3x3, average_pool_3x3)
     dropouts: tuple[float, ...] = (0.5, 0.5)
     head: Callable = global_average
 

@@ -56,12 +56,14 @@ def relu(x, *, name):
     return keras.layers.Activation("relu", name=name)(x)
 
 
-def conv_norm(x, filters, kernel=1, stride=1, *, at: At, groups=1, gamma="ones"):
-    return norm(conv(x, filters, kernel, stride, groups=groups, name=at.conv), gamma=gamma, name=at.norm)
+def conv_norm(x, filters, kernel=1, stride=1, *, at: At, pad=None, groups=1, gamma="ones", epsilon=1e-5):
+    x = conv(x, filters, kernel, stride, pad=pad, groups=groups, name=at.conv)
+    return norm(x, gamma=gamma, epsilon=epsilon, name=at.norm)
 
 
-def conv_norm_relu(x, filters, kernel=1, stride=1, *, at: At, groups=1):
-    return relu(conv_norm(x, filters, kernel, stride, groups=groups, at=at), name=at.relu)
+def conv_norm_relu(x, filters, kernel=1, stride=1, *, at: At, pad=None, groups=1, epsilon=1e-5):
+    x = conv_norm(x, filters, kernel, stride, pad=pad, groups=groups, epsilon=epsilon, at=at)
+    return relu(x, name=at.relu)
 
 
 def conv_relu(x, filters, kernel=1, stride=1, *, name, pad=None, groups=1, bias=0.0, initializer=he_fan_out):

@@ -21,9 +21,15 @@ def classify(x, classes: int, activation, name: str = "fc", initializer=small_no
     )(x)
 
 
-def pool_and_classify(x, classes: int, activation):
-    """Global average pooling, then `classify`: the head of most networks since Network In Network."""
-    return classify(pool(x, "avg"), classes, activation)
+def pool_and_classify(x, classes: int, activation, dropout: float = 0.0):
+    """Global average pooling, then `classify`: the head of most networks since Network In Network.
+
+    `dropout` is the share of the averages that training drops.
+    """
+    x = pool(x, "avg")
+    if dropout:
+        x = keras.layers.Dropout(dropout, dtype="float32", name="dropout")(x)
+    return classify(x, classes, activation)
 
 
 def flatten(x):

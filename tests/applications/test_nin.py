@@ -72,7 +72,7 @@ def test_mlpconv_is_a_perceptron_at_every_pixel():
 
 def test_average_pooling_leaves_out_what_lies_beyond_the_border():
     x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
-    y = np.asarray(nin.average_pool(x, name="pool"))[0, :, :, 0]
+    y = np.asarray(nin.average_pool_3x3(x, name="pool"))[0, :, :, 0]
     np.testing.assert_allclose(y, [[5, 6.5], [11, 12.5]])  # of 9, 6, 6 and 4 values
 
 
