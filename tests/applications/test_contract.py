@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kvision import applications
+from kvision.applications.bn_inception import Module
 from kvision.evaluation import count_macs
 
 ROWS = [getattr(applications, name) for name in applications.list_models()]
@@ -21,6 +22,7 @@ class Tiny:
     shape: tuple[int, int, int]
     changes: dict
     any_size: bool = True  # global pooling takes images of any size, dense layers do not
+    slow_in_xla: bool = False  # minutes of compiling many convolutions, each of which another network has too
 
     def __call__(self, **arguments):
         return self.row(**{"input_shape": self.shape, "classes": 5, **self.changes, **arguments})
@@ -43,6 +45,24 @@ TINY = [
         any_size=False,
     ),
     Tiny(applications.NIN, (32, 48, 3), dict(widths=((8, 6, 4), (6, 6, 6), (6, 8)))),
+    Tiny(
+        applications.GoogLeNet,
+        (32, 48, 3),
+        dict(stages=(((8, 4, 8, 4, 8, 8),), ((8, 4, 8, 4, 8, 8),)), dropout=0.0),
+    ),
+    Tiny(
+        applications.BNInception,
+        (32, 48, 3),
+        dict(stages=((Module(4, (4, 8), (4, 8), 4), Module(None, (4, 8), (4, 8), None)),)),
+        slow_in_xla=True,
+    ),
+    # Its stem has no padding.
+    Tiny(
+        applications.InceptionV3,
+        (75, 83, 3),
+        dict(pooled=(32,), widths=(128,), expansions=1, dropout=0.0),
+        slow_in_xla=True,
+    ),
     Tiny(applications.Highway19, (32, 48, 3), dict(depths=(1, 1, 1), widths=(8, 12, 16), last=8)),
     Tiny(applications.HighwayMLP, (6, 8, 1), dict(depth=3, width=8), any_size=False),
     Tiny(applications.ResNet20, (32, 48, 3), dict(depths=(1, 1, 1), widths=(16, 24, 24))),
@@ -105,13 +125,21 @@ def test_saves_and_reloads(tiny, tmp_path):
         np.testing.assert_array_equal(tiny(**arguments).predict(x, verbose=0), before)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@each_kind
-def test_trains_under_mixed_precision_inside_xla(tiny, policy):
-    """What `compile()` picks on a GPU; in mixed_float16 with its loss scaling."""
+def precisions():
+    """Inside XLA, as `compile()` picks it on a GPU, and without."""
+    for tiny in TINY:
+        for policy, jit in (("mixed_float16", True), ("mixed_bfloat16", False), ("mixed_bfloat16", True)):
+            slow = jit and (tiny.slow_in_xla or policy == "mixed_bfloat16")
+            name = f"{tiny.row.name}-{policy}{'-xla' * jit}"
+            yield pytest.param(tiny, policy, jit, id=name, marks=pytest.mark.slow if slow else ())
+
+
+@pytest.mark.parametrize(("tiny", "policy", "jit"), precisions())
+def test_trains_under_mixed_precision(tiny, policy, jit):
+    """In mixed_float16 with its loss scaling."""
     keras.config.set_dtype_policy(policy)
     model = tiny()
-    model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=True)
+    model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=jit)
     random = np.random.default_rng(0)
     x, y = random.normal(size=(8, *tiny.shape)).astype("float32"), random.integers(0, 5, 8)
     losses = model.fit(x, y, batch_size=8, epochs=4, verbose=0).history["loss"]
@@ -119,15 +147,19 @@ def test_trains_under_mixed_precision_inside_xla(tiny, policy):
     assert model.output.dtype == "float32" and model.layers[-1].compute_dtype == "float32"
 
 
-@pytest.mark.parametrize("shape", [(32, 32, 1), (33, 47, 4), (None, None, 3), (None, None, 1)])
+@pytest.mark.parametrize(("grow", "channels"), [(0, 1), (1, 4), (None, 3), (None, 1)])
 @each_kind
-def test_other_input_shapes(tiny, shape):
+def test_other_input_shapes(tiny, grow, channels):
+    """One channel, four; odd sizes; unknown ones."""
+    height, width = tiny.shape[:2]
+    shape = (None, None, channels) if grow is None else (height + grow, width - grow, channels)
     if not tiny.any_size:
-        shape = (*tiny.shape[:2], shape[2])
+        shape = (height, width, channels)
         with pytest.raises(ValueError, match="size"):
-            tiny(input_shape=(None, None, shape[2]))
+            tiny(input_shape=(None, None, channels))
     model = tiny(input_shape=shape)
-    scores = keras.ops.convert_to_numpy(model(np.ones((1, shape[0] or 40, shape[1] or 24, shape[2]), "float32")))
+    image = np.ones((1, shape[0] or height + 8, shape[1] or width, channels), "float32")
+    scores = keras.ops.convert_to_numpy(model(image))
     assert scores.shape == (1, 5) and abs(scores.sum() - 1) < 1e-5
 
 

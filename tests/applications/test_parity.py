@@ -57,12 +57,18 @@ def test_parity(row, weights, source):
     assert path.exists(), f"no golden file for {source}; write it with: {REGENERATE.format(source)}"
     golden = np.load(path)
     images = seeded.images(size=tuple(golden["size"]))
-    model = row(lineage=weights.source, input_shape=images.shape[1:], classifier_activation=None)
-    assign(model, seeded_arrays(golden), weights.rename, flattened=weights.flattened)
-    logits = keras.ops.convert_to_numpy(model(images))
-    difference = np.abs(logits - golden["logits"]).max() / np.abs(golden["logits"]).max()
-    print(f"{source}: {difference:.1e} of the largest logit (timm {golden['timm']})")
-    assert difference < TOLERANCE, f"golden files are rewritten with: {REGENERATE.format(source)}"
+    changes, without = ({"aux": True}, ()) if "auxiliary" in golden else ({}, weights.auxiliary)
+    arguments = dict(lineage=weights.source, input_shape=images.shape[1:], classifier_activation=None, **changes)
+    model = row(**arguments)
+    assign(model, seeded_arrays(golden), weights.rename, without, flattened=weights.flattened)
+    answers = {"logits": model(images)}
+    if "auxiliary" in golden:
+        tapped = keras.Model(model.input, model.get_layer(model.heads[0].name.removesuffix(".head")).output)
+        answers["auxiliary"] = model.heads[0](tapped(images))
+    for key, answer in answers.items():
+        difference = np.abs(keras.ops.convert_to_numpy(answer) - golden[key]).max() / np.abs(golden[key]).max()
+        print(f"{source} {key}: {difference:.1e} of the largest (timm {golden['timm']})")
+        assert difference < TOLERANCE, f"golden files are rewritten with: {REGENERATE.format(source)}"
 
 
 def test_parity_would_notice_the_stride_placement():

@@ -19,6 +19,9 @@ import timm
 import torch
 
 HERE = pathlib.Path(__file__).parent
+# Dense layers on a feature map need the size that they were made for, convolutions without padding a large one.
+SIZES = {"vgg": (224, 224), "alexnet": (224, 224), "inception": (299, 299)}
+AUXILIARY = {"inception_v3": dict(aux_logits=True)}  # answers with its auxiliary classifier's logits too
 
 
 def names():
@@ -32,7 +35,7 @@ def names():
 def create(name: str) -> torch.nn.Module:
     """timm's network, or torchvision's where timm has none."""
     if timm.is_model(name):
-        return timm.create_model(name, pretrained=False)
+        return timm.create_model(name, pretrained=False, **AUXILIARY.get(name, {}))
     import torchvision
 
     return torchvision.models.get_model(name, weights=None)
@@ -48,8 +51,7 @@ def golden(name: str) -> dict[str, np.ndarray]:
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
-    # Dense layers on a feature map need the size that they were made for.
-    size = (224, 224) if name.startswith(("vgg", "alexnet")) else seeded.SIZE
+    size = next((size for start, size in SIZES.items() if name.startswith(start)), seeded.SIZE)
     x = torch.from_numpy(seeded.images(8, size)).permute(0, 3, 1, 2).double()
     model.train()(x)
     packed = {}
@@ -57,13 +59,15 @@ def golden(name: str) -> dict[str, np.ndarray]:
         if not key.endswith("num_batches_tracked"):
             packed[key] = seeded.pack(buffer.numpy())
             buffer.copy_(torch.from_numpy(seeded.unpack(packed[key])))
-    logits = model.eval()(x[:2]).numpy()
+    answers = model.eval()(x[:2])
+    answers = dict(zip(("logits", "auxiliary"), answers if name in AUXILIARY else (answers,), strict=False))
+    logits = answers["logits"].numpy()
     spread = np.abs(logits[0] - logits[1]).max() / np.abs(logits).max()
     assert np.isfinite(logits).all() and spread > 0.1, f"{name}: the logits hardly depend on the image ({spread:.3f})"
     shapes |= {key: list(value.shape) for key, value in packed.items()}
     statistics = np.concatenate([packed[key] for key in shapes if key in packed] or [np.zeros(0, np.uint8)])
     return {
-        "logits": logits.astype("float32"),
+        **{key: answer.numpy().astype("float32") for key, answer in answers.items()},
         "statistics": statistics,
         "size": np.array(size),
         "shapes": np.array(json.dumps(shapes)),  # parameters and, after them, statistics in the order they are packed
