@@ -12,6 +12,7 @@ from kvision.applications._record import (
 )
 from kvision.applications.lenet import LeNet5, LeNet5Modern
 from kvision.applications.alexnet import AlexNet, AlexNetOWT, AlexNetUngrouped
+from kvision.applications.zfnet import ZFNet, ZFNetWide
 from kvision.applications.nin import NIN, NINImageNet
 from kvision.applications.vgg import (
     VGG11,

@@ -50,7 +50,7 @@ def dense_relu(x, units: int, *, name: str, dropout: float = 0.5, bias: float = 
     """A hidden dense layer, rectified, with dropout (Srivastava et al. 2014): `(B, C)` to `(B, units)`.
 
     Args:
-        dropout: the share that is dropped in training (papers often give the share that is kept).
+        dropout: the share that is dropped in training, 1 - p: the paper's p is the share that is kept.
         bias: the value that the bias starts from.
     """
     x = keras.layers.Dense(

@@ -1,11 +1,13 @@
-"""One mechanism per file; what needs weights or randomness is a layer."""
+"""One mechanism per file; what needs weights or randomness is a layer. `MaxNorm` is a constraint."""
 
 from kvision.layers.batch_normalization import BatchNormalization
+from kvision.layers.contrast_normalization import ContrastNormalization
 from kvision.layers.drop_connect import DropConnect
 from kvision.layers.euclidean_rbf import EuclideanRBF
 from kvision.layers.grouped_conv2d import GroupedConv2D
 from kvision.layers.highway import Highway
 from kvision.layers.lrn import LRN
+from kvision.layers.max_norm import MaxNorm
 from kvision.layers.maxout import Maxout
 from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
@@ -15,10 +17,12 @@ from kvision.layers.trainable_subsampling import TrainableSubsampling
 __all__ = [
     "LRN",
     "BatchNormalization",
+    "ContrastNormalization",
     "DropConnect",
     "EuclideanRBF",
     "GroupedConv2D",
     "Highway",
+    "MaxNorm",
     "Maxout",
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",

@@ -32,6 +32,7 @@ TINY = [
     Tiny(applications.LeNet5, (32, 32, 1), {}, any_size=False),
     Tiny(applications.MLP30, (8, 10, 1), dict(hidden=8), any_size=False),
     Tiny(applications.AlexNet, (67, 71, 3), dict(widths=(4, 8, 8, 8, 8), hidden=(8,), dropout=0.0), any_size=False),
+    Tiny(applications.ZFNet, (67, 71, 3), dict(widths=(4, 8, 8, 8, 8), hidden=(8,), dropout=0.0), any_size=False),
     Tiny(
         applications.VGG11LRN,
         (32, 48, 3),
