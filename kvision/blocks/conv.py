@@ -4,12 +4,25 @@ from typing import NamedTuple
 
 import keras
 
-from kvision.layers import BatchNormalization, GroupedConv2D, PointwiseConv2D
+from kvision.layers import BatchNormalization, GroupedConv2D, PointwiseConv2D, PReLU
+
+
+def he(fan="fan_out", slope=0.0) -> keras.initializers.Initializer:
+    """N(0, 2 / ((1 + slope^2) n)): He et al., arXiv:1502.01852, section 2.2.
+
+    Not truncated, as the ResNet code draws it.
+
+    Args:
+        fan: n. "fan_in" is k^2 inputs, which keeps the variance of the activations from layer to layer (equation 10);
+            "fan_out" is k^2 filters, which keeps that of the gradients (equation 14). Either suffices, says the paper.
+        slope: of the rectifiers below zero: 0 for ReLU, what PReLU starts from (equation 15).
+    """
+    return keras.initializers.VarianceScaling(2 / (1 + slope**2), fan, "untruncated_normal")
 
 
 def he_fan_out() -> keras.initializers.Initializer:
-    """N(0, 2 / (k^2 filters)): He et al., arXiv:1502.01852, equation 14; not truncated, as the ResNet code draws it."""
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+    """`he` for gradients and ReLU: what ResNet's authors and most after them start from."""
+    return he("fan_out")
 
 
 class At(NamedTuple):
@@ -54,6 +67,11 @@ def norm(x, *, name, gamma="ones", epsilon=1e-5, momentum=0.9):
 
 def relu(x, *, name):
     return keras.layers.Activation("relu", name=name)(x)
+
+
+def prelu(x, *, name, shared=False):
+    """The rectifier with learned slopes, one for each channel or, `shared`, one for all."""
+    return PReLU(shared, name=name)(x)
 
 
 def conv_norm(x, filters, kernel=1, stride=1, *, at: At, pad=None, groups=1, gamma="ones", epsilon=1e-5):

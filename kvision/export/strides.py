@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import keras
 
-from kvision.layers import GroupedConv2D, PointwiseConv2D
+from kvision.layers import GroupedConv2D, PointwiseConv2D, PReLU
 
 CONVOLUTIONS = (keras.layers.Conv2D, GroupedConv2D, PointwiseConv2D)
 """Exactly these: a subclass may do something else with its kernel."""
@@ -17,6 +17,7 @@ CONVOLUTIONS = (keras.layers.Conv2D, GroupedConv2D, PointwiseConv2D)
 POSITIONWISE = (
     keras.layers.Activation,
     keras.layers.ReLU,
+    PReLU,
     keras.layers.Add,
     keras.layers.BatchNormalization,
     keras.layers.Dropout,

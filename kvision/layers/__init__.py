@@ -11,6 +11,7 @@ from kvision.layers.max_norm import MaxNorm
 from kvision.layers.maxout import Maxout
 from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
+from kvision.layers.prelu import PReLU
 from kvision.layers.stochastic_pooling import StochasticPooling2D
 from kvision.layers.trainable_subsampling import TrainableSubsampling
 
@@ -24,6 +25,7 @@ __all__ = [
     "Highway",
     "MaxNorm",
     "Maxout",
+    "PReLU",
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",
     "StochasticPooling2D",

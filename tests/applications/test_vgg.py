@@ -7,6 +7,8 @@ import pytest
 from kvision import applications
 from kvision.applications.vgg import start_from
 from kvision.blocks.bind import bind
+from kvision.blocks.conv import he, prelu
+from kvision.layers import PReLU
 
 ROWS = [getattr(applications, name) for name in applications.list_models("vgg*")]
 SMALL = dict(input_shape=(32, 32, 3), widths=(4, 8, 16, 16, 16), hidden=(8, 8), classes=3)
@@ -45,18 +47,11 @@ def test_deeper_from_shallower():
 
 def test_prelu_and_he_initialization_fill_the_holes():
     """He et al., arXiv:1502.01852: slopes that start at 0.25, one for each channel, and N(0, 2 / ((1 + a^2) n))."""
-    prelu = bind(prelu_layer)
-    model = applications.VGG11(rectify=prelu, initializer=bind(he_prelu), **SMALL)
-    slopes = [layer for layer in model.layers if isinstance(layer, keras.layers.PReLU)]
-    assert len(slopes) == 8 and slopes[0].alpha.shape == (1, 1, 4)
-    wide = applications.VGG11(initializer=bind(he_prelu), **{**SMALL, "widths": (4, 64, 64, 64, 64)})
+    holes = dict(rectify=prelu, initializer=bind(he, slope=0.25))
+    model = applications.VGG11(**holes, **SMALL)
+    slopes = [layer.alpha.shape for layer in model.layers if isinstance(layer, PReLU)]
+    assert slopes == [(1, 1, width) for width in (4, 8, 16, 16, 16, 16, 16, 16)]
+    assert model.origin.changes["rectify"] == "prelu" and model.origin.changes["initializer"] == "he(slope=0.25)"
+    wide = applications.VGG11(**holes, **{**SMALL, "widths": (4, 64, 64, 64, 64)})
     deviation = np.std(wide.get_layer("features.6").kernel)
     assert deviation == pytest.approx(np.sqrt(2 / (1 + 0.25**2) / (9 * 64)), rel=0.03)
-
-
-def prelu_layer(x, *, name):
-    return keras.layers.PReLU(keras.initializers.Constant(0.25), shared_axes=(1, 2), name=name)(x)
-
-
-def he_prelu():
-    return keras.initializers.VarianceScaling(2 / (1 + 0.25**2), "fan_in", "untruncated_normal")

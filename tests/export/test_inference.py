@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kvision import applications
-from kvision.blocks.conv import At, conv_norm_relu
+from kvision.blocks.conv import At, conv_norm, conv_norm_relu, prelu
 from kvision.export import for_inference
 from kvision.layers import BatchNormalization, DropConnect
 
@@ -116,3 +116,15 @@ def test_conv_norm_relu_becomes_a_convolution_with_bias():
     inputs = keras.Input((6, 6, 4))
     model = keras.Model(inputs, conv_norm_relu(inputs, 3, 3, at=At("conv", "bn", "relu")))
     assert [layer.name for layer in for_inference(model).layers[1:]] == ["conv", "relu"]
+
+
+def test_a_prelu_stays_behind_the_folded_batch_norm():
+    inputs = keras.Input((6, 6, 4))
+    x = prelu(conv_norm(inputs, 5, 3, at=At("conv1", "bn1", "prelu1")), name="prelu1")
+    x = prelu(conv_norm(x, 3, at=At("conv2", "bn2", "prelu2")), name="prelu2", shared=True)
+    model = randomized(keras.Model(inputs, x))
+    for name in ("prelu1", "prelu2"):
+        alpha = model.get_layer(name).alpha
+        alpha.assign(RANDOM.normal(size=alpha.shape))
+    folded = same(model, RANDOM.normal(size=(2, 6, 6, 4)).astype("float32"))
+    assert [layer.name for layer in folded.layers[1:]] == ["conv1", "prelu1", "conv2", "prelu2"]

@@ -7,6 +7,7 @@ import pytest
 from kvision import applications
 from kvision.evaluation import count_macs
 from kvision.export import for_inference
+from kvision.layers import PReLU
 from tests.export.test_inference import randomized, same
 
 X = np.random.default_rng(0).normal(size=(2, 15, 12, 4)).astype("float32")
@@ -43,6 +44,10 @@ def chain(x):
     """3x3, ReLU, 1x1, then 1x1 with stride 2: the 3x3 takes the stride."""
     x = keras.layers.ReLU()(conv(6, 3)(x))
     return conv(5, 1, 2)(conv(6)(x))
+
+
+def learned_slopes(x):
+    return conv(5, 1, 2)(PReLU()(conv(6, 3)(x)))
 
 
 def two_readers_of_different_strides(x):
@@ -87,6 +92,7 @@ def a_gate_of_another_shape(x):
     ("build", "cheaper"),
     [
         (chain, True),
+        (learned_slopes, True),
         (two_readers_of_different_strides, False),
         (two_readers_of_one_stride, True),
         (a_reader_without_stride, False),
