@@ -19,10 +19,11 @@ SMALL = dict(input_shape=(67, 67, 3), widths=(4, 8, 8, 8, 8), hidden=(8, 8), cla
 )
 def test_shapes(row, widths, without_initial_values):
     model = row()
-    sizes = (55, 27, 13, 13, 13)
-    shapes = [model.get_layer(f"conv{i}").output.shape[1:] for i in range(1, 6)]
-    assert shapes == [(size, size, width) for size, width in zip(sizes, widths, strict=True)]
-    assert model.get_layer("pool5").output.shape[1:] == (6, 6, widths[-1])
+    first, second, *rest = widths
+    maps = [(55, first), (27, first), (27, second), (13, second), *((13, width) for width in rest), (6, rest[-1])]
+    names = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5")
+    shapes = [model.get_layer(name).output.shape[1:] for name in names]
+    assert shapes == [(size, size, width) for size, width in maps]
 
 
 def test_the_papers_own_input_size_does_not_fit_its_figures():

@@ -62,14 +62,20 @@ def test_macs_by_hand():
 @pytest.mark.parametrize(
     ("row", "shapes"),
     [
-        (highway.Highway19, {5: (32, 32, 32), 11: (16, 16, 80), 17: (8, 8, 128)}),
+        (highway.Highway19, {5: (32, 32, 32), 11: (16, 16, 80), 17: (8, 8, 128), 18: (8, 8, 100)}),
         (highway.Highway10, {3: (24, 24, 32), 6: (12, 12, 32), 9: (6, 6, 32)}),
     ],
 )
 def test_stage_shapes(row, shapes, without_initial_values):
     model = row()
     assert {i: model.get_layer(f"conv{i}").output.shape[1:] for i in shapes} == shapes
-    assert all(isinstance(model.get_layer(f"conv{i}"), layers.Highway) for i in shapes)
+    assert all(isinstance(model.get_layer(f"conv{i}"), layers.Highway) for i in shapes if i != 18)
+
+
+def test_every_layer_of_the_fully_connected_network_has_its_width(without_initial_values):
+    model = highway.HighwayMLP()
+    assert {model.get_layer(f"layer{i}").output.shape[1:] for i in range(1, 51)} == {(50,)}
+    assert model.get_layer("flatten").output.shape[1:] == (784,) and model.output_shape == (None, 10)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

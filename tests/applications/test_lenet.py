@@ -40,6 +40,8 @@ def test_the_modern_variant_has_all_connections():
     names = ("c1", "c3", "c5", "f6", "fc")
     assert [trainable(model.get_layer(name)) for name in names] == [156, 2_416, 48_120, 10_164, 850]
     assert trainable(model) == LeNet5Modern.params == 61_706
+    shapes = [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (1, 1, 120), (84,), (10,)]
+    assert [model.get_layer(name).output.shape[1:] for name in ("c1", "s2", "c3", "s4", "c5", "f6", "fc")] == shapes
 
 
 def test_table_1():

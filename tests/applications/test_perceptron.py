@@ -16,6 +16,11 @@ def test_counts_by_hand(row, hidden):
     model = row()
     assert model.count_params() == 784 * hidden + hidden + hidden * 10 + 10 == row.params
     assert count_macs(model) == 784 * hidden + hidden * 10 == row.macs
+    assert [model.get_layer(name).output.shape[1:] for name in ("flatten", "hidden", "fc")] == [
+        (784,),
+        (hidden,),
+        (10,),
+    ]
 
 
 def test_feedforward_is_network_pys():
