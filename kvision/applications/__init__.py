@@ -11,6 +11,14 @@ from kvision.applications._record import (
     imagenet_classes,
 )
 from kvision.applications.lenet import LeNet5, LeNet5Modern
+from kvision.applications.mcdnn import (
+    MCDNN,
+    MCDNNColumnCIFAR10,
+    MCDNNColumnGTSRB,
+    MCDNNColumnHWDB,
+    MCDNNColumnMNIST,
+    MCDNNColumnNORB,
+)
 from kvision.applications.alexnet import AlexNet, AlexNetOWT, AlexNetUngrouped
 from kvision.applications.zfnet import ZFNet, ZFNetWide
 from kvision.applications.nin import NIN, NINImageNet

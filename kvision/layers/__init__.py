@@ -1,7 +1,9 @@
 """One mechanism per file; what needs weights or randomness is a layer. `MaxNorm` is a constraint."""
 
 from kvision.layers.batch_normalization import BatchNormalization
+from kvision.layers.contrast import AdaptiveHistogramEqualization, HistogramEqualization, ImageAdjustment
 from kvision.layers.contrast_normalization import ContrastNormalization
+from kvision.layers.difference_of_gaussians import DifferenceOfGaussians
 from kvision.layers.drop_connect import DropConnect
 from kvision.layers.euclidean_rbf import EuclideanRBF
 from kvision.layers.grouped_conv2d import GroupedConv2D
@@ -14,20 +16,26 @@ from kvision.layers.pointwise_conv2d import PointwiseConv2D
 from kvision.layers.prelu import PReLU
 from kvision.layers.stochastic_pooling import StochasticPooling2D
 from kvision.layers.trainable_subsampling import TrainableSubsampling
+from kvision.layers.width_normalization import WidthNormalization
 
 __all__ = [
     "LRN",
+    "AdaptiveHistogramEqualization",
     "BatchNormalization",
     "ContrastNormalization",
+    "DifferenceOfGaussians",
     "DropConnect",
     "EuclideanRBF",
     "GroupedConv2D",
     "Highway",
     "MaxNorm",
+    "HistogramEqualization",
+    "ImageAdjustment",
     "Maxout",
     "PReLU",
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",
     "StochasticPooling2D",
     "TrainableSubsampling",
+    "WidthNormalization",
 ]

@@ -31,6 +31,7 @@ class Tiny:
 TINY = [
     Tiny(applications.LeNet5, (32, 32, 1), {}, any_size=False),
     Tiny(applications.MLP30, (8, 10, 1), dict(hidden=8), any_size=False),
+    Tiny(applications.MCDNNColumnMNIST, (14, 17, 1), dict(layers="4C3-MP2-6C2-MP3-8N"), any_size=False),
     Tiny(applications.AlexNet, (67, 71, 3), dict(widths=(4, 8, 8, 8, 8), hidden=(8,), dropout=0.0), any_size=False),
     Tiny(applications.ZFNet, (67, 71, 3), dict(widths=(4, 8, 8, 8, 8), hidden=(8,), dropout=0.0), any_size=False),
     Tiny(

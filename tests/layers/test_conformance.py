@@ -7,11 +7,15 @@ import pytest
 from kvision import layers
 
 CASES = [
+    ("AdaptiveHistogramEqualization", dict(tiles=2), (2, 5, 7, 3), (2, 5, 7, 3)),
+    ("AdaptiveHistogramEqualization", dict(tiles=(1, 3), clip_limit=0.5, bins=16), (2, 5, 7, 1), (2, 5, 7, 1)),
     ("BatchNormalization", {}, (2, 5, 7, 4), (2, 5, 7, 4)),
     ("BatchNormalization", dict(center=False, scale=False), (2, 5, 7, 4), (2, 5, 7, 4)),
     ("BatchNormalization", dict(unbiased_moving=False, momentum=0.5), (3, 4), (3, 4)),
     ("ContrastNormalization", {}, (2, 5, 7, 8), (2, 5, 7, 8)),
     ("ContrastNormalization", dict(size=3, k=1.0, alpha=0.5, beta=0.5), (2, 8), (2, 8)),
+    ("DifferenceOfGaussians", {}, (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("DifferenceOfGaussians", dict(size=3, sigma=1.0, surround=3.0), (2, 5, 7, 1), (2, 5, 7, 1)),
     ("DropConnect", dict(units=6), (2, 4), (2, 6)),
     ("DropConnect", dict(units=6, rate=0.2, activation=None, use_bias=False, seed=1), (2, 4), (2, 6)),
     ("EuclideanRBF", dict(units=3), (2, 5), (2, 3)),
@@ -22,6 +26,10 @@ CASES = [
     ("Highway", {}, (2, 4), (2, 4)),
     ("Highway", dict(kernel_size=3, transform_bias=-2), (2, 5, 7, 4), (2, 5, 7, 4)),
     ("Highway", dict(kernel_size=(1, 3), activation="tanh"), (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("HistogramEqualization", {}, (2, 5, 7, 3), (2, 5, 7, 3)),
+    ("HistogramEqualization", dict(bins=16, value_range=(-1, 1)), (2, 5, 7, 1), (2, 5, 7, 1)),
+    ("ImageAdjustment", {}, (2, 5, 7, 3), (2, 5, 7, 3)),
+    ("ImageAdjustment", dict(fraction=0.1, value_range=(0, 255)), (2, 5, 7, 1), (2, 5, 7, 1)),
     ("LRN", {}, (2, 5, 7, 8), (2, 5, 7, 8)),
     ("LRN", dict(size=3, k=1.0, alpha=0.5, beta=0.5), (2, 8), (2, 8)),
     ("Maxout", {}, (2, 5, 7, 4), (2, 5, 7, 2)),
@@ -47,6 +55,8 @@ CASES = [
     ("StochasticPooling2D", dict(pool_size=(3, 2), strides=2, seed=1), (2, 6, 9, 4), (2, 2, 4, 4)),
     ("TrainableSubsampling", {}, (2, 5, 7, 4), (2, 2, 3, 4)),
     ("TrainableSubsampling", dict(pool_size=(1, 3), activation="tanh"), (2, 5, 7, 4), (2, 5, 2, 4)),
+    ("WidthNormalization", dict(width=4), (2, 5, 7, 1), (2, 29, 29, 1)),
+    ("WidthNormalization", dict(width=9, size=(4, 6), threshold=0.5), (2, 5, 7, 3), (2, 4, 6, 3)),
 ]
 
 
