@@ -1,5 +1,5 @@
 """Three contrast normalizations: Cireşan, Meier, Masci & Schmidhuber, "A committee of neural networks for traffic sign
-classification", IJCNN 2011, section II-B. The names are MATLAB's: imadjust, histeq and adapthisteq."""
+classification", IJCNN 2011. The names are MATLAB's: imadjust, histeq and adapthisteq."""
 
 import keras
 from keras import ops

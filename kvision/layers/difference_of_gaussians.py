@@ -1,4 +1,4 @@
-"""Difference of Gaussians: "Conorm" in Cireşan, Meier, Masci & Schmidhuber, IJCNN 2011, section II-B."""
+"""Difference of Gaussians: "Conorm" in Cireşan, Meier, Masci & Schmidhuber, IJCNN 2011."""
 
 import keras
 import numpy as np

@@ -128,3 +128,15 @@ def test_a_prelu_stays_behind_the_folded_batch_norm():
         alpha.assign(RANDOM.normal(size=alpha.shape))
     folded = same(model, RANDOM.normal(size=(2, 6, 6, 4)).astype("float32"))
     assert [layer.name for layer in folded.layers[1:]] == ["conv1", "prelu1", "conv2", "prelu2"]
+
+
+def test_models_inside_are_folded_too():
+    """A Sequential and a Functional model, and one of them called twice."""
+    inside = keras.Sequential(
+        [keras.Input((6, 6, 4)), keras.layers.Conv2D(4, 3, padding="same"), keras.layers.BatchNormalization()]
+    )
+    x = inputs = keras.Input((6, 6, 4))
+    for block in (inside, keras.Model(inside.inputs[0], inside.outputs[0]), inside):
+        x = block(x)
+    folded = same(randomized(keras.Model(inputs, x)), RANDOM.normal(size=(4, 6, 6, 4)).astype("float32"))
+    assert not any("moving" in weight.path for weight in folded.weights)
