@@ -4,7 +4,7 @@ VENV = .venv
 .PHONY: test demo
 test: $(VENV)/installed
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=worksteal
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python examples/demo.py

@@ -25,7 +25,7 @@ setup(
         "importlib_resources",  # tensorflow-datasets imports it and names it for old Pythons only
     ],
     extras_require={
-        "test": ["pytest>=8", "ruff>=0.9"],
+        "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.9"],
         "parity": ["torch", "timm", "torchvision"],
     },
     entry_points={"console_scripts": ["kvision=kvision.cli.main:main"]},

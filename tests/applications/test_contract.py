@@ -136,7 +136,7 @@ def precisions():
             yield pytest.param(tiny, policy, jit, id=name, marks=pytest.mark.slow if slow else ())
 
 
-@pytest.mark.parametrize(("tiny", "policy", "jit"), precisions())
+@pytest.mark.parametrize(("tiny", "policy", "jit"), list(precisions()))
 def test_trains_under_mixed_precision(tiny, policy, jit):
     """In mixed_float16 with its loss scaling."""
     keras.config.set_dtype_policy(policy)

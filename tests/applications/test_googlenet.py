@@ -3,10 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kvision import applications
 from kvision.applications import googlenet
+from kvision.classifier import Preprocess
 from kvision.evaluation import count_macs
+from kvision.export import savedmodel
 from tests.applications.test_contract import parameters
 
 MODULE = (4, 2, 4, 2, 4, 4)
@@ -83,6 +86,11 @@ def test_auxiliary_classifiers_change_no_inference_output(tmp_path):
     for old, new in zip(trained.heads, again.heads, strict=True):
         for a, b in zip(old.get_weights(), new.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
+    served = tf.saved_model.load(str(savedmodel(trained, tmp_path / "served", preprocess=Preprocess())))
+    signature = served.signatures["tensor"]
+    scores = signature(pixels=tf.constant(255 * x))["scores"]
+    np.testing.assert_allclose(scores, trained.predict(x, verbose=0), atol=1e-5)
+    assert len(signature.variables) == len(plain.weights)
 
 
 def test_auxiliary_classifiers_are_built_for_one_size():

@@ -106,16 +106,6 @@ def test_saves_and_reloads(row, tmp_path):
     assert reloaded.origin == model.origin
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_trains_under_mixed_float16_inside_xla(row):
-    keras.config.set_dtype_policy("mixed_float16")
-    model = row(classes=3, **TINY[row.name])
-    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
-    x = np.random.default_rng(0).normal(size=(4, *row.input_shape)).astype("float32")
-    assert np.isfinite(model.train_on_batch(x, np.array([0, 1, 2, 0])))
-    assert model.output.dtype == "float32"
-
-
 def test_bad_recipes_are_clear_errors():
     with pytest.raises(ValueError, match="as many `widths` and `pools` as `depths`"):
         highway.Highway19(depths=(1, 1))

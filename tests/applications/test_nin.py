@@ -86,16 +86,6 @@ def test_saves_and_reloads(head, tmp_path):
     assert reloaded.origin == model.origin
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_trains_under_mixed_float16_inside_xla(head):
-    keras.config.set_dtype_policy("mixed_float16")
-    model = nin.NIN(classes=3, head=head, **TINY)
-    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
-    x = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
-    assert np.isfinite(model.train_on_batch(x, np.array([0, 1, 2, 0])))
-    assert model.output.dtype == "float32"
-
-
 def test_bad_recipes_are_clear_errors():
     with pytest.raises(ValueError, match="as many `kernels` as `widths`"):
         nin.NIN(dropouts=(0.5,))
