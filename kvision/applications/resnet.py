@@ -1,6 +1,6 @@
 """Deep Residual Learning for Image Recognition: He, Zhang, Ren & Sun, CVPR 2016, arXiv:1512.03385.
 
-Figure 5 is `basic` and `bottleneck`, equation 2 is `join`, options A and B of section 3.3 are `pad` and `project`,
+Figure 5 is `basic` and `bottleneck`, equation 2 is `residual`, options A and B of section 3.3 are `pad` and `project`,
 Table 1 and section 4.2 are the rows at the foot.
 """
 
@@ -28,8 +28,7 @@ PAPER = Paper(
 def basic(x, unit, net):
     """Two 3x3 convolutions: `(B, H, W, C)` to `(B, H/stride, W/stride, width)`."""
     y = net.spatial(x, net.inner(unit.width), unit.stride, at=unit.at(1))
-    y = conv_norm(y, unit.width, 3, at=unit.at(2), gamma=net.last_gamma)
-    return join(x, y, unit, net)
+    return conv_norm(y, unit.width, 3, at=unit.at(2), gamma=net.last_gamma)
 
 
 def bottleneck(x, unit, net):
@@ -38,14 +37,18 @@ def bottleneck(x, unit, net):
     first, second = (unit.stride, 1) if net.stride_first else (1, unit.stride)
     y = conv_norm_relu(x, inner, 1, first, at=unit.at(1))
     y = net.spatial(y, inner, second, at=unit.at(2))
-    y = conv_norm(y, 4 * unit.width, at=unit.at(3), gamma=net.last_gamma)
-    return join(x, y, unit, net)
+    return conv_norm(y, 4 * unit.width, at=unit.at(3), gamma=net.last_gamma)
 
 
-def join(x, y, unit, net):
+def branch(x, unit, net):
+    """The block and, where there is one, the gate behind it."""
+    y = net.block(x, unit, net)
+    return y if net.attend is None else net.attend(name=f"{unit.name}.attend")(y)
+
+
+def residual(x, unit, net):
     """Equation 2: the shortcut plus the branch, and the second nonlinearity."""
-    if net.attend is not None:
-        y = net.attend(name=f"{unit.name}.attend")(y)
+    y = branch(x, unit, net)
     x = net.shortcut(x, y.shape[-1], unit)
     return relu(keras.layers.Add(name=f"{unit.name}.add")([x, y]), name=f"{unit.name}.relu")
 
@@ -79,7 +82,8 @@ class ResNet(Architecture):
 
     Args:
         depths: units in each stage (Table 1: conv2_x to conv5_x).
-        block: `block(x, unit, net)`.
+        block: `block(x, unit, net)`, the residual branch of a unit.
+        connect: `connect(x, unit, net)`, a unit: its branch and its shortcut.
         widths: of the stages; a bottleneck puts out four times as many channels.
         stem: `stem(x)`, before the stages.
         inner: from a unit's width to that of the convolutions inside it.
@@ -93,6 +97,7 @@ class ResNet(Architecture):
 
     depths: tuple[int, ...]
     block: Callable = bottleneck
+    connect: Callable = residual
     widths: tuple[int, ...] = (64, 128, 256, 512)
     stem: Callable = stem_7x7
     inner: Callable = same
@@ -116,7 +121,7 @@ class ResNet(Architecture):
     def features(self, x):  # (B, H, W, 3)
         x = self.stem(x)  # (B, H/4, W/4, 64); for small images (B, H, W, 16)
         for unit in units(self.depths, self.widths):
-            x = self.block(x, unit, self)
+            x = self.connect(x, unit, self)
         return x  # (B, H/32, W/32, 4 * 512), the basic block (B, H/32, W/32, 512); (B, H/4, W/4, 64)
 
 
