@@ -2,6 +2,7 @@
 
     python examples/benchmarks/training.py                      # ResNet50, float32 and mixed_bfloat16, about 5 minutes
     python examples/benchmarks/training.py --policies=float32 --rounds=3
+    python examples/benchmarks/training.py --model=AlexNet --size=227 --peer=stock      # on Keras's grouped convolution
 
 Prints images per second of both, medians of interleaved rounds in one process with their spread, and the ratio.
 """
@@ -9,12 +10,16 @@ Prints images per second of both, medians of interleaved rounds in one process w
 import os
 import statistics
 import time
+from functools import partial
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
 MODEL = flags.DEFINE_string("model", "ResNet50", "a name that both kvision.applications and keras.applications have")
+PEER = flags.DEFINE_enum(
+    "peer", "keras", ["keras", "stock"], "keras.applications, or our network on Keras's own grouped convolutions"
+)
 POLICIES = flags.DEFINE_list("policies", ["float32", "mixed_bfloat16"], "Keras dtype policies, one after the other")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "interleaved rounds")
 STEPS = flags.DEFINE_integer("steps", 4, "training steps in a round")
@@ -54,28 +59,46 @@ def trainer(build):
     return run
 
 
+def ours(shape):
+    import kvision
+
+    return getattr(kvision.applications, MODEL.value)(input_shape=shape)
+
+
+def stock(shape):
+    """Our network, with Keras's `Conv2D(groups=...)`, which runs inside XLA, where it has groups."""
+    from unittest import mock
+
+    import keras
+
+    with mock.patch("kvision.blocks.conv.GroupedConv2D", keras.layers.Conv2D):
+        return ours(shape)
+
+
+def theirs(shape):
+    import keras
+
+    return getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape)
+
+
 def main(_):
     import keras
     import tensorflow as tf
-
-    import kvision
 
     print(f"{MODEL.value}, batch {BATCH.value} at {SIZE.value}, {os.cpu_count()} cores, ", end="")
     print(f"keras {keras.__version__}, tensorflow {tf.__version__}; images/s: median (min to max)")
     shape = (SIZE.value, SIZE.value, 3)
     for policy in POLICIES.value:
         keras.config.set_dtype_policy(policy)
-        runs = {
-            "kvision": trainer(lambda: getattr(kvision.applications, MODEL.value)(input_shape=shape)),
-            "keras": trainer(lambda: getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape)),
-        }
+        peer = {"keras": theirs, "stock": stock}[PEER.value]
+        runs = {"kvision": trainer(partial(ours, shape)), PEER.value: trainer(partial(peer, shape))}
         rates = {name: [] for name in runs}
         for _ in range(ROUNDS.value):
             for name, run in runs.items():
                 rates[name].append(run())
         medians = {name: statistics.median(values) for name, values in rates.items()}
         row = ", ".join(f"{n} {medians[n]:.2f} ({min(v):.2f} to {max(v):.2f})" for n, v in rates.items())
-        print(f"{policy}: {row}; ratio {medians['kvision'] / medians['keras']:.2f}", flush=True)
+        print(f"{policy}: {row}; ratio {medians['kvision'] / medians[PEER.value]:.2f}", flush=True)
 
 
 if __name__ == "__main__":

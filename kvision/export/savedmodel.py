@@ -64,7 +64,9 @@ def savedmodel(
     )
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        tf.saved_model.save(module, str(partial), signatures=module.signatures())
+        # Nobody trains what is served: gradients of our own stay out.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, str(partial), signatures=module.signatures(), options=options)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

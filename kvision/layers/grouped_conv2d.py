@@ -17,17 +17,34 @@ class GroupedConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         stock = self.data_format != "channels_last" or self.groups == 1 or max(self.dilation_rate) > 1
-        if stock or keras.backend.backend() != "tensorflow" or not _trains(self.compute_dtype):
+        if stock or keras.backend.backend() != "tensorflow":
             return super().convolution_op(inputs, kernel)
         import tensorflow as tf
 
-        return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper())
+        def convolve(x, kernel):
+            return tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
+
+        if _has_gradient(self.compute_dtype):
+            return convolve(inputs, kernel)
+
+        @tf.custom_gradient
+        def convolve_with_gradient(x, kernel):
+            def gradient(upstream):
+                with tf.GradientTape() as tape:
+                    tape.watch([x, kernel])
+                    pairs = zip(tf.split(x, self.groups, -1), tf.split(kernel, self.groups, -1), strict=True)
+                    y = tf.concat([convolve(*pair) for pair in pairs], -1)
+                return tape.gradient(y, [x, kernel], upstream)
+
+            return convolve(x, kernel), gradient
+
+        return convolve_with_gradient(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
 
 
 @functools.cache
-def _trains(dtype: str) -> bool:
+def _has_gradient(dtype: str) -> bool:
     """Whether TensorFlow has a gradient for groups here, found out by trying: on a CPU only oneDNN has one, and not in
-    float16 on every processor."""
+    float16 on every processor. Where there is none, the gradient of the split form takes its place."""
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):

@@ -3,15 +3,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvision.layers import GroupedConv2D
+from kvision.layers import GroupedConv2D, grouped_conv2d
 
 RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(params=["as here", "without oneDNN"])
+def processor(request, monkeypatch):
+    """TensorFlow has a gradient for groups on a GPU and in oneDNN, which it leaves out on older processors."""
+    if request.param == "without oneDNN":
+        monkeypatch.setattr(grouped_conv2d, "_has_gradient", lambda dtype: False)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_is_split_convolve_concatenate_in_values_and_gradients(groups, strides, padding):
+def test_is_split_convolve_concatenate_in_values_and_gradients(groups, strides, padding, processor):
     """Section 3.5 of the AlexNet paper and Figure 3 of ResNeXt: each group sees its own input channels."""
     x = tf.constant(RANDOM.normal(size=(2, 7, 9, 8)).astype("float32"))
     layer = GroupedConv2D(12, 3, strides, padding, groups=groups)
@@ -34,7 +41,7 @@ def test_is_split_convolve_concatenate_in_values_and_gradients(groups, strides, 
         np.testing.assert_allclose(mine, other, atol=1e-5 * np.abs(other).max())
 
 
-def test_no_xla_function_in_the_graph():
+def test_no_xla_function_in_the_graph(processor):
     """Stock Keras would put a function marked `_XlaMustCompile` here, which TensorFlow Serving does not run."""
     for kind, marked in ((GroupedConv2D, False), (keras.layers.Conv2D, True)):
         layer = kind(8, 3, groups=4)
@@ -42,3 +49,13 @@ def test_no_xla_function_in_the_graph():
         function = tf.function(layer, autograph=False).get_concrete_function(tf.TensorSpec((1, 9, 9, 8)))
         library = function.graph.as_graph_def().library.function
         assert any("_XlaMustCompile" in f.attr for f in library) is marked
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_trains_in_mixed_precision(processor, jit):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = keras.Sequential([keras.Input((6, 6, 4)), GroupedConv2D(8, 3, groups=2), keras.layers.Flatten()])
+    model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=jit)
+    x, y = RANDOM.normal(size=(4, 6, 6, 4)).astype("float32"), np.ones((4, 128), "float32")
+    losses = model.fit(x, y, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
