@@ -64,9 +64,7 @@ def savedmodel(
     )
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        # Nobody trains what is served: gradients of our own stay out.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, str(partial), signatures=module.signatures(), options=options)
+        tf.saved_model.save(module, str(partial), signatures=module.signatures())
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

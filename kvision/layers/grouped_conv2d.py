@@ -15,6 +15,15 @@ class GroupedConv2D(keras.layers.Conv2D):
     (kernel `(kh, kw, C / groups, filters)`) and results are Conv2D's.
     """
 
+    def call(self, inputs):
+        y = self.convolution_op(inputs, self.kernel)
+        if self.use_bias:
+            # Not by Keras's add: TensorFlow would fuse it with the convolution, and serving on a processor without
+            # oneDNN would fail, where fused convolutions know no groups.
+            shape = (1, -1, 1, 1) if self.data_format == "channels_first" else (-1,)
+            y = y + keras.ops.reshape(self.bias, shape)
+        return y if self.activation is None else self.activation(y)
+
     def convolution_op(self, inputs, kernel):
         stock = self.data_format != "channels_last" or self.groups == 1 or max(self.dilation_rate) > 1
         if stock or keras.backend.backend() != "tensorflow":
@@ -24,27 +33,16 @@ class GroupedConv2D(keras.layers.Conv2D):
         def convolve(x, kernel):
             return tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
 
-        if _has_gradient(self.compute_dtype):
+        if _knows_groups(self.compute_dtype):
             return convolve(inputs, kernel)
-
-        @tf.custom_gradient
-        def convolve_with_gradient(x, kernel):
-            def gradient(upstream):
-                with tf.GradientTape() as tape:
-                    tape.watch([x, kernel])
-                    pairs = zip(tf.split(x, self.groups, -1), tf.split(kernel, self.groups, -1), strict=True)
-                    y = tf.concat([convolve(*pair) for pair in pairs], -1)
-                return tape.gradient(y, [x, kernel], upstream)
-
-            return convolve(x, kernel), gradient
-
-        return convolve_with_gradient(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
+        towers = zip(tf.split(inputs, self.groups, -1), tf.split(kernel, self.groups, -1), strict=True)
+        return tf.concat([convolve(*tower) for tower in towers], -1)
 
 
 @functools.cache
-def _has_gradient(dtype: str) -> bool:
+def _knows_groups(dtype: str) -> bool:
     """Whether TensorFlow has a gradient for groups here, found out by trying: on a CPU only oneDNN has one, and not in
-    float16 on every processor. Where there is none, the gradient of the split form takes its place."""
+    float16 on every processor. Where there is none, each group is a convolution of its own."""
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):

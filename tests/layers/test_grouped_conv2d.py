@@ -1,8 +1,14 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from kvision.classifier import Preprocess
+from kvision.export import savedmodel
 from kvision.layers import GroupedConv2D, grouped_conv2d
 
 RANDOM = np.random.default_rng(0)
@@ -10,9 +16,9 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture(params=["as here", "without oneDNN"])
 def processor(request, monkeypatch):
-    """TensorFlow has a gradient for groups on a GPU and in oneDNN, which it leaves out on older processors."""
+    """TensorFlow knows groups well on a GPU and in oneDNN, which it leaves out on older processors."""
     if request.param == "without oneDNN":
-        monkeypatch.setattr(grouped_conv2d, "_has_gradient", lambda dtype: False)
+        monkeypatch.setattr(grouped_conv2d, "_knows_groups", lambda dtype: False)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -39,6 +45,31 @@ def test_is_split_convolve_concatenate_in_values_and_gradients(groups, strides, 
         results.append([y, *tape.gradient(loss, [x, kernel])])
     for mine, other in zip(*results, strict=True):
         np.testing.assert_allclose(mine, other, atol=1e-5 * np.abs(other).max())
+
+
+SERVE = """
+import sys
+import numpy as np
+import tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["tensor"]
+np.save(sys.argv[2], serve(pixels=tf.constant(np.load(sys.argv[3])))["scores"].numpy())
+"""
+
+
+def test_is_served_on_a_processor_without_onednn(tmp_path):
+    """There, TensorFlow refuses groups in a convolution that it has fused with a bias and a rectifier."""
+    layers = [GroupedConv2D(8, 3, groups=4), keras.layers.BatchNormalization(), keras.layers.ReLU()]
+    layers += [GroupedConv2D(8, 3, groups=2), keras.layers.ReLU(), keras.layers.GlobalAveragePooling2D()]
+    model = keras.Sequential([keras.Input((9, 9, 4)), *layers])
+    model.layers[0].bias.assign(RANDOM.normal(size=8))
+    pixels = RANDOM.uniform(0, 255, (2, 9, 9, 3)).astype("float32")
+    inputs = keras.Input((9, 9, 3))
+    model = keras.Model(inputs, model(keras.layers.Conv2D(4, 1)(inputs)))
+    folder = savedmodel(model, tmp_path / "served", preprocess=Preprocess())
+    np.save(tmp_path / "pixels.npy", pixels)
+    command = [sys.executable, "-c", SERVE, str(folder), str(tmp_path / "scores.npy"), str(tmp_path / "pixels.npy")]
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"})
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), model(pixels / 255), atol=1e-5)
 
 
 def test_no_xla_function_in_the_graph(processor):
