@@ -21,11 +21,16 @@ class Unit:
         return At(f"{self.name}.conv{place}", f"{self.name}.bn{place}", f"{self.name}.relu{place}")
 
 
-def units(depths: Sequence[int], widths: Sequence[int], name: str = "layer{}.{}", stride: int = 1) -> Iterator[Unit]:
-    """The units of all stages in order. The first of each stage halves the resolution; the very first has `stride`."""
+def units(
+    depths: Sequence[int], widths: Sequence[int], name: str = "layer{}.{}", stride: int = 1, start: int = 1
+) -> Iterator[Unit]:
+    """The units of all stages in order. The first of each stage halves the resolution; the very first has `stride`.
+
+    `name` is filled with the numbers of the stage, from `start`, and of the unit in it, from 0.
+    """
     index = 0
-    for stage, (depth, width) in enumerate(zip(depths, widths, strict=True), start=1):
+    for stage, (depth, width) in enumerate(zip(depths, widths, strict=True), start):
         for block in range(depth):
-            first = stride if stage == 1 else 2
+            first = stride if stage == start else 2
             yield Unit(name.format(stage, block), width, first if block == 0 else 1, index, sum(depths))
             index += 1

@@ -16,6 +16,11 @@ def test_the_first_unit_of_each_later_stage_halves_the_resolution():
     assert next(units((1,), (16,), name="s{}.b{}", stride=2)).at(2) == ("s1.b0.conv2", "s1.b0.bn2", "s1.b0.relu2")
 
 
+def test_stages_are_counted_from_where_the_checkpoint_counts_them():
+    places = [(unit.name, unit.stride) for unit in units((1, 1), (16, 32), "stages.{}.blocks.{}", start=0)]
+    assert places == [("stages.0.blocks.0", 1), ("stages.1.blocks.0", 2)]
+
+
 def test_depths_and_widths_agree():
     with pytest.raises(ValueError, match="zip"):
         list(units((1, 2), (16,)))
