@@ -52,6 +52,40 @@ from kvision.applications.resnet import (
     ResNet152,
     ResNet1202,
 )
+from kvision.applications.preact_resnet import (
+    PreActResNet18,
+    PreActResNet18CIFAR,
+    PreActResNet20,
+    PreActResNet32,
+    PreActResNet34,
+    PreActResNet44,
+    PreActResNet50,
+    PreActResNet56,
+    PreActResNet101,
+    PreActResNet110,
+    PreActResNet152,
+    PreActResNet164,
+    PreActResNet200,
+    PreActResNet1001,
+)
+from kvision.applications.wide_resnet import (
+    WideResNet16x4,
+    WideResNet16x8,
+    WideResNet16x10,
+    WideResNet18x1_5,
+    WideResNet18x2,
+    WideResNet22x8,
+    WideResNet22x10,
+    WideResNet28x10,
+    WideResNet28x12,
+    WideResNet40x1,
+    WideResNet40x2,
+    WideResNet40x4,
+    WideResNet40x8,
+    WideResNet50,
+    WideResNet52x1,
+    WideResNet101,
+)
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

@@ -69,6 +69,7 @@ TINY = [
     Tiny(applications.HighwayMLP, (6, 8, 1), dict(depth=3, width=8), any_size=False),
     Tiny(applications.ResNet20, (32, 48, 3), dict(depths=(1, 1, 1), widths=(16, 24, 24))),
     Tiny(applications.ResNet50, (32, 48, 3), dict(depths=(1, 1, 1, 1), widths=(4, 8, 8, 8))),
+    Tiny(applications.PreActResNet200, (32, 48, 3), dict(depths=(1, 2), widths=(4, 8)), slow_in_xla=True),
 ]
 each_kind = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.row.name)
 
