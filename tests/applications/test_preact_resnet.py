@@ -201,7 +201,7 @@ def test_gates_start_from_the_bias_and_cost_a_1x1_convolution():
 
 
 def test_a_convolutional_shortcut_in_every_unit():
-    """Option C: 16 x 16 + 32 for each unit, and the unit that widens reads half as many channels."""
+    """Option C: a 1x1 convolution and its normalization in place of parameter-free option A."""
     narrow = dict(depths=(2, 1), widths=(4, 8))
     model = original(shortcut=preact_resnet.convolutional_shortcut, **narrow)
     assert parameters(model) - parameters(original(**narrow)) == 2 * (4 * 4 + 8) + (4 * 8 + 16)
@@ -265,13 +265,13 @@ def test_rows_derive_from_one_another():
 
 @pytest.mark.slow
 def test_a_thousand_layers_build_save_reload_and_train(tmp_path):
-    """In less than a minute, and 8 GiB for a step on 8 images."""
+    """In less than a minute of one core, and 8 GiB for a step on 8 images."""
     script = f"""
         import resource, time
         import kvision, keras, numpy as np
         start = time.monotonic()
         model = kvision.applications.PreActResNet1001()
-        built = time.monotonic() - start
+        built, cost = time.monotonic() - start, time.process_time()
         model.save({str(tmp_path / "model.keras")!r})
         saved = time.monotonic() - start
         model = keras.models.load_model({str(tmp_path / "model.keras")!r})
@@ -282,8 +282,8 @@ def test_a_thousand_layers_build_save_reload_and_train(tmp_path):
         trained = time.monotonic() - start
         gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"after {{built:.0f}} s built, {{saved:.0f}} saved, {{loaded:.0f}} loaded, {{trained:.0f}} trained")
-        print(f"at most {{gib:.1f}} GiB")
-        assert built < 60 and gib < 8
+        print(f"{{cost:.0f}} s of a core to import and build, at most {{gib:.1f}} GiB")
+        assert cost < 60 and gib < 8
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     result = subprocess.run(command, check=True, timeout=1200, capture_output=True, text=True)
