@@ -18,6 +18,7 @@ def timm(
     size: int = 288,
     crop: float = 1.0,
     auxiliary: tuple[str, ...] = (),
+    rename: tuple[tuple[str, str], ...] = (),
 ) -> Weights:
     """Trained or converted by timm, under Apache 2.0; `top1` as timm measured it at `size`, by default 288.
 
@@ -26,6 +27,7 @@ def timm(
     return Weights(
         f"timm/{tag}",
         changes or {},
+        rename=rename,
         auxiliary=auxiliary,
         preprocess=Preprocess(mean, std, size=(size, size), crop_fraction=crop, interpolation="bicubic"),
         license="apache-2.0",

@@ -28,15 +28,18 @@ PAPER = Paper(
 numbered = bind(tower, first=1)
 
 
-def stem(x):
-    """Convolutions without padding, but for the third: `(B, 299, 299, 3)` to `(B, 35, 35, 192)`."""
+def stem(x, halve=bind(max_pool, name="Pool2")):
+    """Convolutions without padding, but for the third: `(B, 299, 299, 3)` to `(B, 35, 35, 192)`.
+
+    `halve(x)` is the step from 71x71 to 35x35.
+    """
     x = normalized(x, 32, 3, 2, pad=0, name="Conv2d_1a_3x3")  # (B, 149, 149, 32)
     x = normalized(x, 32, 3, pad=0, name="Conv2d_2a_3x3")
     x = normalized(x, 64, 3, name="Conv2d_2b_3x3")  # (B, 147, 147, 64)
     x = max_pool(x, name="Pool1")  # (B, 73, 73, 64)
     x = normalized(x, 80, name="Conv2d_3b_1x1")
     x = normalized(x, 192, 3, pad=0, name="Conv2d_4a_3x3")  # (B, 71, 71, 192)
-    return max_pool(x, name="Pool2")
+    return halve(x)
 
 
 def project(x, filters, net, name):

@@ -46,18 +46,29 @@ def conv(x, filters, kernel=1, stride=1, *, name, pad=None, groups=1, bias=None,
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
     half = tuple((size - 1) // 2 for size in kernel)
     pads = half if pad is None else (pad, pad)
+    same = stride == 1 and pads == half and all(size % 2 for size in kernel)
+    if any(pads) and not same:
+        x = keras.layers.ZeroPadding2D(pads, name=f"{name}.pad")(x)
+    padding = "same" if same else "valid"
+    return conv_layer(filters, kernel, stride, padding, name=name, groups=groups, bias=bias, initializer=initializer)(x)
+
+
+def conv_layer(
+    filters, kernel=1, stride=1, padding="same", *, name, groups=1, bias=None, initializer=he_fan_out
+) -> keras.layers.Layer:
+    """The layer that computes a convolution, for networks that call it more than once. Arguments as `conv` has them.
+
+    `padding` is "valid" (none) or, with a stride of 1 and an odd kernel, "same".
+    """
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
     options = dict(use_bias=bias is not None, kernel_initializer=initializer(), name=name)
     if bias:
         options["bias_initializer"] = keras.initializers.Constant(bias)
-    if kernel == (1, 1) and stride == 1 and groups == 1 and not any(pads):
-        return PointwiseConv2D(filters, **options)(x)
-    if stride == 1 and pads == half and all(size % 2 for size in kernel):
-        options["padding"] = "same"
-    elif any(pads):
-        x = keras.layers.ZeroPadding2D(pads, name=f"{name}.pad")(x)
+    if kernel == (1, 1) and stride == 1 and groups == 1:
+        return PointwiseConv2D(filters, **options)
     if groups > 1:
-        return GroupedConv2D(filters, kernel, stride, groups=groups, **options)(x)
-    return keras.layers.Conv2D(filters, kernel, stride, **options)(x)
+        return GroupedConv2D(filters, kernel, stride, padding=padding, groups=groups, **options)
+    return keras.layers.Conv2D(filters, kernel, stride, padding=padding, **options)
 
 
 def norm(x, *, name, gamma="ones", epsilon=1e-5, momentum=0.9):
