@@ -85,6 +85,11 @@ from kvision.applications.wide_resnet import (
     WideResNet50,
     WideResNet52x1,
     WideResNet101,
+from kvision.applications.inception_v4 import (
+    InceptionResNetV1,
+    InceptionResNetV2,
+    InceptionResNetV2Paper,
+    InceptionV4,
 )
 
 

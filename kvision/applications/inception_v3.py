@@ -26,9 +26,10 @@ PAPER = Paper(
 )
 
 numbered = bind(tower, first=1)
+last_pool = bind(max_pool, name="Pool2")
 
 
-def stem(x, halve=bind(max_pool, name="Pool2")):
+def stem(x, halve=last_pool):
     """Convolutions without padding, but for the third: `(B, 299, 299, 3)` to `(B, 35, 35, 192)`.
 
     `halve(x)` is the step from 71x71 to 35x35.

@@ -9,6 +9,7 @@ import pytest
 
 from kvision import applications
 from kvision.applications.bn_inception import Module
+from kvision.applications.inception_v4 import Grid
 from kvision.evaluation import count_macs
 
 ROWS = [getattr(applications, name) for name in applications.list_models()]
@@ -70,6 +71,21 @@ TINY = [
     Tiny(applications.ResNet20, (32, 48, 3), dict(depths=(1, 1, 1), widths=(16, 24, 24))),
     Tiny(applications.ResNet50, (32, 48, 3), dict(depths=(1, 1, 1, 1), widths=(4, 8, 8, 8))),
     Tiny(applications.PreActResNet200, (32, 48, 3), dict(depths=(1, 2), widths=(4, 8)), slow_in_xla=True),
+    Tiny(applications.InceptionV4, (75, 83, 3), dict(depths=(1, 1, 1), dropout=0.0), slow_in_xla=True),
+    Tiny(
+        applications.InceptionResNetV2,
+        (75, 83, 3),
+        dict(
+            grids=(
+                Grid(1, ((4,), (4, 4), (4, 4, 8)), scale=0.17, reduce=(((16, 3, 2, 0),),)),
+                Grid(1, ((4,), (4, 4, 8)), ((1, 7), (7, 1)), 0.1, reduce=(((4,), (8, 3, 2, 0)),)),
+                Grid(1, ((4,), (4, 4, 8)), ((1, 3), (3, 1)), 0.2),
+            ),
+            last=16,
+            dropout=0.0,
+        ),
+        slow_in_xla=True,
+    ),
 ]
 each_kind = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.row.name)
 
