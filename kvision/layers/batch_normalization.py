@@ -67,6 +67,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             )
         training = bool(training) and self.trainable
         fused = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4 and not self.synchronized
+        fused = fused and self.compute_dtype != "float64"  # TensorFlow's kernel has none
         outputs, mean, variance = (self._fused if fused else self._plain)(inputs, training)
         if training:
             self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
@@ -91,7 +92,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return outputs, mean, variance
 
     def _plain(self, inputs, training):
-        x = ops.cast(inputs, "float32")
+        x = ops.cast(inputs, self._statistics_dtype)
         if not training:
             mean, variance = self.moving_mean, self.moving_variance
         elif self.synchronized:
@@ -109,9 +110,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
             variance = variance * self._bessel(inputs)
         return ops.cast(outputs, self.compute_dtype), mean, variance
 
+    @property
+    def _statistics_dtype(self) -> str:
+        return "float64" if self.compute_dtype == "float64" else "float32"
+
     def _bessel(self, inputs):
         """m / (m - 1), and 1 for m = 1, as the fused kernel has it."""
-        count = ops.cast(ops.prod(ops.shape(inputs)[:-1]), "float32")
+        count = ops.cast(ops.prod(ops.shape(inputs)[:-1]), self._statistics_dtype)
         if self.synchronized:
             import tensorflow as tf
 

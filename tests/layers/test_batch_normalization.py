@@ -128,3 +128,14 @@ np.testing.assert_allclose(layer.moving_variance, flat.var(0, ddof=1), rtol=1e-5
 def test_a_mask_is_refused():
     with pytest.raises(ValueError, match="takes no mask"):
         BatchNormalization()(np.ones((2, 5, 3), "float32"), mask=keras.ops.ones((2, 5), "bool"))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_float64_is_computed_in_float64(training):
+    """TensorFlow's own kernel has no float64."""
+    ours, theirs = BatchNormalization(0.9, 1e-5, dtype="float64"), keras.layers.BatchNormalization(dtype="float64")
+    theirs.epsilon = 1e-5
+    x = X.astype("float64")
+    y, expected = ours(x, training=training), theirs(x, training=training)
+    assert keras.backend.standardize_dtype(y.dtype) == "float64"
+    np.testing.assert_allclose(y, expected, atol=1e-12)
