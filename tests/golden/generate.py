@@ -20,7 +20,12 @@ import torch
 
 HERE = pathlib.Path(__file__).parent
 # Dense layers on a feature map need the size that they were made for, convolutions without padding a large one.
-SIZES = {"vgg": (224, 224), "alexnet": (224, 224), "inception": (299, 299)}
+SIZES = {
+    "vgg": (224, 224),
+    "alexnet": (224, 224),
+    "inception_v3": (299, 299),
+    "inception": (171, 203),
+}
 AUXILIARY = {"inception_v3": dict(aux_logits=True)}  # answers with its auxiliary classifier's logits too
 
 
