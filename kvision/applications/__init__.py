@@ -91,6 +91,7 @@ from kvision.applications.inception_v4 import (
     InceptionResNetV2Paper,
     InceptionV4,
 )
+from kvision.applications.polynet import PolyNet
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

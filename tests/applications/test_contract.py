@@ -10,6 +10,8 @@ import pytest
 from kvision import applications
 from kvision.applications.bn_inception import Module
 from kvision.applications.inception_v4 import Grid
+from kvision.applications.polynet import mpoly, normalized, poly, way
+from kvision.blocks.bind import bind
 from kvision.evaluation import count_macs
 
 ROWS = [getattr(applications, name) for name in applications.list_models()]
@@ -82,6 +84,21 @@ TINY = [
                 Grid(1, ((4,), (4, 4, 8)), ((1, 3), (3, 1)), 0.2),
             ),
             last=16,
+            dropout=0.0,
+        ),
+        slow_in_xla=True,
+    ),
+    Tiny(
+        applications.PolyNet,
+        (32, 48, 3),
+        dict(
+            modules=((way,), (poly,), (mpoly,)),
+            stem=bind(normalized, filters=8, kernel=3, stride=2, name="stem"),
+            grids=(
+                Grid(1, ((4,), (4, 4)), reduce=(((16, 3, 2, 0),),)),
+                Grid(1, ((4,), (4, 4, 8)), ((1, 7), (7, 1)), reduce=(((4,), (8, 3, 2, 0)),)),
+                Grid(1, ((4,), (4, 4, 8)), ((1, 3), (3, 1))),
+            ),
             dropout=0.0,
         ),
         slow_in_xla=True,
