@@ -52,6 +52,12 @@ from kvision.applications.resnet import (
     ResNet152,
     ResNet1202,
 )
+from kvision.applications.inception_v4 import (
+    InceptionResNetV1,
+    InceptionResNetV2,
+    InceptionResNetV2Paper,
+    InceptionV4,
+)
 from kvision.applications.preact_resnet import (
     PreActResNet18,
     PreActResNet18CIFAR,
@@ -85,11 +91,6 @@ from kvision.applications.wide_resnet import (
     WideResNet50,
     WideResNet52x1,
     WideResNet101,
-from kvision.applications.inception_v4 import (
-    InceptionResNetV1,
-    InceptionResNetV2,
-    InceptionResNetV2Paper,
-    InceptionV4,
 )
 from kvision.applications.polynet import PolyNet
 
