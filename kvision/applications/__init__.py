@@ -92,7 +92,28 @@ from kvision.applications.wide_resnet import (
     WideResNet52x1,
     WideResNet101,
 )
+from kvision.applications.pyramidnet import PyramidNet200_a300, PyramidNet200_a450
 from kvision.applications.polynet import PolyNet
+from kvision.applications.resnext import (
+    ResNeXt29_8x64d,
+    ResNeXt29_16x64d,
+    ResNeXt50,
+    ResNeXt50_2x40d,
+    ResNeXt50_4x24d,
+    ResNeXt50_8x14d,
+    ResNeXt101,
+    ResNeXt101_2x40d,
+    ResNeXt101_4x24d,
+    ResNeXt101_8x14d,
+    ResNeXt101_64x4d,
+)
+from kvision.applications.dpn import (
+    DPN68,
+    DPN92,
+    DPN98,
+    DPN107,
+    DPN131,
+)
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

@@ -103,6 +103,13 @@ TINY = [
         ),
         slow_in_xla=True,
     ),
+    Tiny(applications.PyramidNet200_a450, (32, 48, 3), dict(depths=(1, 1), alpha=6, width=4), slow_in_xla=True),
+    Tiny(
+        applications.DPN92,
+        (32, 48, 3),
+        dict(depths=(2, 1), increments=(4, 2), inner=8, groups=2, widths=(8, 16)),
+        slow_in_xla=True,
+    ),
 ]
 each_kind = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.row.name)
 
