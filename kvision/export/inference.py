@@ -87,16 +87,18 @@ def _is_graph(layer) -> bool:
 def foldable(model: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.BatchNormalization]]:
     """Pairs of a linear layer and the batch norm that can be folded into it."""
     calls, readers = {}, {}
-    for node in (node for nodes in model._nodes_by_depth.values() for node in nodes):
+    nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]
+    for node in nodes:
         calls[id(node.operation)] = calls.get(id(node.operation), 0) + 1
         for tensor in node.input_tensors:
             readers.setdefault(id(tensor), []).append(node.operation)
     outputs = {id(tensor) for tensor in model.outputs}
     pairs = []
-    for norm in model.layers:
+    for node in nodes:  # not `norm.input`, which may be another model's
+        norm = node.operation
         if not isinstance(norm, keras.layers.BatchNormalization) or calls[id(norm)] != 1 or norm.renorm:
             continue
-        tensor = norm.input
+        (tensor,) = node.input_tensors
         producer = tensor._keras_history.operation
         if (
             type(producer) in LINEAR

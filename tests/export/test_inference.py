@@ -140,3 +140,13 @@ def test_models_inside_are_folded_too():
         x = block(x)
     folded = same(randomized(keras.Model(inputs, x)), RANDOM.normal(size=(4, 6, 6, 4)).astype("float32"))
     assert not any("moving" in weight.path for weight in folded.weights)
+
+
+def test_layers_shared_with_another_model_are_folded():
+    """`layer.input` is that of the layer's first call, which the other model made."""
+    inputs = keras.Input((5, 7, 3))
+    first = keras.Model(inputs, conv_norm_relu(inputs, 4, 3, at=At("conv", "bn", "relu")))
+    second = keras.models.clone_model(first, clone_function=lambda layer: layer)
+    assert second.get_layer("bn") is first.get_layer("bn")
+    folded = same(randomized(second), RANDOM.normal(size=(2, 5, 7, 3)).astype("float32"))
+    assert not [layer for layer in folded.layers if isinstance(layer, keras.layers.BatchNormalization)]
