@@ -113,6 +113,12 @@ from kvision.applications.dpn import (
     DPN98,
     DPN107,
     DPN131,
+from kvision.applications.fractalnet import (
+    FractalNet20,
+    FractalNetThin20,
+    FractalNetThin40,
+    FractalNetThin80,
+    FractalNetThin160,
 )
 
 

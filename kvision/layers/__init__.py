@@ -6,6 +6,7 @@ from kvision.layers.contrast_normalization import ContrastNormalization
 from kvision.layers.difference_of_gaussians import DifferenceOfGaussians
 from kvision.layers.drop_connect import DropConnect
 from kvision.layers.euclidean_rbf import EuclideanRBF
+from kvision.layers.fractal_join import FractalJoin, GlobalDropPath
 from kvision.layers.grouped_conv2d import GroupedConv2D
 from kvision.layers.highway import Highway
 from kvision.layers.lrn import LRN
@@ -26,6 +27,8 @@ __all__ = [
     "DifferenceOfGaussians",
     "DropConnect",
     "EuclideanRBF",
+    "FractalJoin",
+    "GlobalDropPath",
     "GroupedConv2D",
     "Highway",
     "MaxNorm",

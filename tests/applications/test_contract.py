@@ -108,6 +108,10 @@ TINY = [
         applications.DPN92,
         (32, 48, 3),
         dict(depths=(2, 1), increments=(4, 2), inner=8, groups=2, widths=(8, 16)),
+    Tiny(
+        applications.FractalNet20,
+        (32, 48, 3),
+        dict(widths=(8, 12), dropouts=(0.0, 0.1)),
         slow_in_xla=True,
     ),
 ]

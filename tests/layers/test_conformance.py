@@ -20,6 +20,10 @@ CASES = [
     ("DropConnect", dict(units=6, rate=0.2, activation=None, use_bias=False, seed=1), (2, 4), (2, 6)),
     ("EuclideanRBF", dict(units=3), (2, 5), (2, 3)),
     ("EuclideanRBF", dict(units=3, trainable=False), (2, 4, 5), (2, 4, 3)),
+    ("FractalJoin", {}, [(2, 5, 7, 4)] * 3, (2, 5, 7, 4)),
+    ("FractalJoin", dict(rate=1.0, seed=1), [(2, 4)], (2, 4)),
+    ("GlobalDropPath", dict(columns=3), (2, 5, 7, 4), (3,)),
+    ("GlobalDropPath", dict(columns=2, share=1.0, seed=1), (2, 4), (2,)),
     ("GroupedConv2D", dict(filters=6, kernel_size=3, groups=2, padding="same"), (2, 5, 7, 4), (2, 5, 7, 6)),
     ("GroupedConv2D", dict(filters=8, kernel_size=3, groups=4, strides=2), (2, 5, 7, 4), (2, 2, 3, 8)),
     ("GroupedConv2D", dict(filters=4, kernel_size=3, dilation_rate=2, activation="relu"), (2, 7, 7, 4), (2, 3, 3, 4)),
@@ -67,16 +71,22 @@ def test_every_layer_has_a_case():
     }
 
 
+def each(values, function):
+    """Of the one input of a layer, or of each in the list that it takes."""
+    return [function(value) for value in values] if isinstance(values, list) else function(values)
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize(("name", "arguments", "shape", "expected"), CASES)
 def test_layer(name, arguments, shape, expected, policy, tmp_path):
     keras.config.set_dtype_policy(policy)
     layer = getattr(layers, name)(**arguments)
-    x = np.random.default_rng(0).normal(size=shape).astype("float32")
-    for unknown in (shape[1:], (*[None] * (len(shape) - 2), shape[-1])):
-        inputs = keras.Input(unknown)
+    random = np.random.default_rng(0)
+    x = each(shape, lambda shape: random.normal(size=shape).astype("float32"))
+    for size in (lambda shape: shape[1:], lambda shape: (*[None] * (len(shape) - 2), shape[-1])):
+        inputs = each(shape, lambda shape, size=size: keras.Input(size(shape)))
         model = keras.Model(inputs, layer(inputs))
-        assert layer.compute_output_shape((None, *unknown)) == model.output_shape
+        assert layer.compute_output_shape(each(inputs, lambda x: tuple(x.shape))) == model.output_shape
         y = model(x)
         assert tuple(y.shape) == expected and keras.backend.standardize_dtype(y.dtype) == layer.compute_dtype
         assert all(variable.dtype == "float32" for variable in layer.weights)
