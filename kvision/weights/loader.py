@@ -60,6 +60,8 @@ def assign(
             given[name] = array
     missing = [name for name in variables if name not in given]
     extra = [name for name in given if name not in variables]
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.DepthwiseConv2D)]
+    depthwise = {id(layer.kernel) for layer in layers}
     values, misshapen = {}, []
     for name, variable in variables.items():
         if name in given:
@@ -69,6 +71,8 @@ def assign(
             value = _from_torch(value, name)
             if value.ndim == 4 and len(variable.shape) == 2:  # a dense layer kept as a convolution over its whole input
                 value = value.reshape(-1, value.shape[-1])
+            if id(variable) in depthwise and value.shape[2] == 1:  # PyTorch's is a convolution in groups of one channel
+                value = value.reshape(*value.shape[:2], -1, variable.shape[-1])
             if value.shape == tuple(variable.shape):
                 values[name] = value
             else:

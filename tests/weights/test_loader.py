@@ -145,3 +145,27 @@ def test_a_cached_file_of_the_hub_is_found(arrays, tmp_path, monkeypatch):
     assert asked[-1] == ("timm/resnet50.a1_in1k", "model.safetensors")
     assert model.origin.weights == "timm/resnet50.a1_in1k" and model.origin.preprocess.size == (288, 288)
     np.testing.assert_array_equal(state_dict(model)["conv1.weight"], arrays["conv1.weight"])
+
+
+def test_depthwise_kernels_have_pytorchs_order():
+    """There a group of one channel for each filter, `(C m, 1, h, w)`, the m filters of a channel side by side."""
+    inputs = keras.Input((5, 7, 3))
+    model = keras.Model(
+        inputs, keras.layers.DepthwiseConv2D(2, depth_multiplier=2, use_bias=False, name="conv")(inputs)
+    )
+    array = np.random.default_rng(0).normal(size=(6, 1, 2, 2)).astype("float32")
+    assign(model, {"conv.weight": array})
+    image = np.zeros((1, 5, 7, 3), "float32")
+    image[0, 0, 0] = 1, 10, 100
+    expected = array[:, 0, 0, 0] * [1, 1, 10, 10, 100, 100]
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(image))[0, 0, 0], expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="Of another shape"):
+        assign(model, {"conv.weight": array[:4]})
+
+
+def test_a_transposed_kernel_of_a_plain_convolution_does_not_fit():
+    """Only a depthwise kernel is read as one: (3, 1, 2, 2) is no convolution of three channels to one."""
+    inputs = keras.Input((5, 7, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(1, 2, use_bias=False, name="conv")(inputs))
+    with pytest.raises(ValueError, match="Of another shape"):
+        assign(model, {"conv.weight": np.zeros((3, 1, 2, 2), "float32")})
