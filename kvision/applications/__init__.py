@@ -120,6 +120,7 @@ from kvision.applications.fractalnet import (
     FractalNetThin80,
     FractalNetThin160,
 )
+from kvision.applications.nasnet import NASNetALarge
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

@@ -114,6 +114,7 @@ TINY = [
         dict(widths=(8, 12), dropouts=(0.0, 0.1)),
         slow_in_xla=True,
     ),
+    Tiny(applications.NASNetALarge, (32, 48, 3), dict(cells=1, filters=8, stem=6), slow_in_xla=True),
 ]
 each_kind = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.row.name)
 
