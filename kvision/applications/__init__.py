@@ -92,6 +92,13 @@ from kvision.applications.wide_resnet import (
     WideResNet52x1,
     WideResNet101,
 )
+from kvision.applications.fractalnet import (
+    FractalNet20,
+    FractalNetThin20,
+    FractalNetThin40,
+    FractalNetThin80,
+    FractalNetThin160,
+)
 from kvision.applications.pyramidnet import PyramidNet200_a300, PyramidNet200_a450
 from kvision.applications.polynet import PolyNet
 from kvision.applications.resnext import (
@@ -113,12 +120,6 @@ from kvision.applications.dpn import (
     DPN98,
     DPN107,
     DPN131,
-from kvision.applications.fractalnet import (
-    FractalNet20,
-    FractalNetThin20,
-    FractalNetThin40,
-    FractalNetThin80,
-    FractalNetThin160,
 )
 from kvision.applications.nasnet import NASNetALarge
 

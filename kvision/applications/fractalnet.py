@@ -156,9 +156,7 @@ FractalNet20 = Variant(
     macs=845_222_912,
     classes=10,
     reported=(
-        table_1(7.33, "CIFAR-10"),
         table_1(4.60, "CIFAR-10, translation and flip"),
-        table_1(28.20, "CIFAR-100"),
         table_1(23.73, "CIFAR-100, translation and flip"),
     ),
     **CIFAR,

@@ -108,6 +108,8 @@ TINY = [
         applications.DPN92,
         (32, 48, 3),
         dict(depths=(2, 1), increments=(4, 2), inner=8, groups=2, widths=(8, 16)),
+        slow_in_xla=True,
+    ),
     Tiny(
         applications.FractalNet20,
         (32, 48, 3),
