@@ -63,6 +63,8 @@ class _Counter:
     def call(self, operation, *args, **kwargs):
         first = [*args, *kwargs.values()][0]
         own = getattr(operation, "count_macs", None)
+        if own is None and isinstance(inference := _for_inference(operation), keras.Model):
+            operation = inference
         graph = getattr(operation, "_functional", operation)  # where a Sequential model keeps its graph
         if own is None and isinstance(graph, keras.Function):
             return graph._run_through_graph(first, operation_fn=lambda inner: partial(self.call, inner))
@@ -81,6 +83,11 @@ class _Counter:
                 f"Received: a shape {size} for an input of {list(_shapes(inputs))}"
             ) from None
         return output
+
+
+def _for_inference(operation):
+    """What stands for a layer in inference, where it has another form."""
+    return operation.for_inference() if hasattr(operation, "for_inference") else operation
 
 
 class _Unknown(Exception):

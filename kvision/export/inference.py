@@ -15,7 +15,8 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
       called once, and read by that norm alone. Scales are worked out in float64.
     - Positions that nothing reads are not computed (see `strides`).
     - Layers that offer `for_inference()` are replaced by what it gives.
-    - Models inside the model, such as the columns of a committee, are treated in the same way.
+    - Models inside the model, such as the columns of a committee or what such a layer gives, are treated in the same
+      way.
 
     In float32 the copy is equal within 1e-5 of the largest logit.
 
@@ -41,8 +42,9 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
 
     def clone(layer):
         copy = layer  # an operation of keras.ops has no state
-        if _is_graph(layer):
-            copy = for_inference(layer, dtype)
+        graph = layer.for_inference() if hasattr(layer, "for_inference") else layer
+        if _is_graph(graph):
+            copy = for_inference(graph, dtype)
         elif isinstance(layer, keras.layers.Layer):
             pools = isinstance(layer, (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D))
             changes = {"dtype": "float32" if pools or id(layer) in outputs else dtype}
@@ -74,7 +76,7 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
     inference = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for copy in inference.layers:
         layer = originals.get(id(copy))
-        if layer is not None and layer.weights and not _is_graph(layer):
+        if layer is not None and layer.weights and not _is_graph(copy):
             norm = producers.get(id(layer))
             copy.set_weights(layer.get_weights() if norm is None else _folded(layer, norm))
     return inference

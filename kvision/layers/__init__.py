@@ -15,6 +15,8 @@ from kvision.layers.maxout import Maxout
 from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
 from kvision.layers.prelu import PReLU
+from kvision.layers.recomputed import Recomputed
+from kvision.layers.stochastic_depth import SkippedBranch, StochasticDepth
 from kvision.layers.stochastic_pooling import StochasticPooling2D
 from kvision.layers.trainable_subsampling import TrainableSubsampling
 from kvision.layers.width_normalization import WidthNormalization
@@ -38,6 +40,9 @@ __all__ = [
     "PReLU",
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",
+    "Recomputed",
+    "SkippedBranch",
+    "StochasticDepth",
     "StochasticPooling2D",
     "TrainableSubsampling",
     "WidthNormalization",

@@ -6,6 +6,16 @@ import pytest
 
 from kvision import layers
 
+
+def normalized(*channels):
+    """Arguments of a layer that owns a model, made under the policy of the test: a batch norm for each input."""
+    inputs = [keras.Input((None, None, size), dtype=keras.config.dtype_policy().compute_dtype) for size in channels]
+    outputs = [layers.BatchNormalization()(x) for x in inputs]
+    x = keras.layers.Concatenate()(outputs) if len(outputs) > 1 else outputs[0]
+    return dict(model=keras.Model(inputs if len(inputs) > 1 else inputs[0], x))
+
+
+# Name, arguments (or what makes them), shape of the input (or shapes of several), shape of the output.
 CASES = [
     ("AdaptiveHistogramEqualization", dict(tiles=2), (2, 5, 7, 3), (2, 5, 7, 3)),
     ("AdaptiveHistogramEqualization", dict(tiles=(1, 3), clip_limit=0.5, bins=16), (2, 5, 7, 1), (2, 5, 7, 1)),
@@ -55,6 +65,11 @@ CASES = [
     ("PReLU", {}, (2, 4), (2, 4)),
     ("PointwiseConv2D", dict(filters=6), (2, 5, 7, 4), (2, 5, 7, 6)),
     ("PointwiseConv2D", dict(filters=6, use_bias=False, activation="relu"), (2, 5, 7, 4), (2, 5, 7, 6)),
+    ("Recomputed", lambda: normalized(4), (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("Recomputed", lambda: normalized(4, 3), [(2, 5, 7, 4), (2, 5, 7, 3)], (2, 5, 7, 7)),
+    ("SkippedBranch", lambda: dict(survival=0.5, **normalized(4)), [(2, 5, 7, 4)] * 2, (2, 5, 7, 4)),
+    ("StochasticDepth", dict(survival=0.5), (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("StochasticDepth", dict(survival=0.5, per="sample", seed=1), (2, 4), (2, 4)),
     ("StochasticPooling2D", {}, (2, 6, 9, 4), (2, 2, 3, 4)),
     ("StochasticPooling2D", dict(pool_size=(3, 2), strides=2, seed=1), (2, 6, 9, 4), (2, 2, 4, 4)),
     ("TrainableSubsampling", {}, (2, 5, 7, 4), (2, 2, 3, 4)),
@@ -87,6 +102,15 @@ def test_layer(name, arguments, shape, expected, policy, tmp_path):
         inputs = each(shape, lambda shape, size=size: keras.Input(size(shape)))
         model = keras.Model(inputs, layer(inputs))
         assert layer.compute_output_shape(each(inputs, lambda x: tuple(x.shape))) == model.output_shape
+    layer = getattr(layers, name)(**(arguments() if callable(arguments) else arguments))
+    shapes = shape if isinstance(shape, list) else [shape]
+    first = (lambda values: values) if isinstance(shape, list) else (lambda values: values[0])
+    x = first([np.random.default_rng(0).normal(size=shape).astype("float32") for shape in shapes])
+    for known in (True, False):
+        unknown = [shape[1:] if known else (*[None] * (len(shape) - 2), shape[-1]) for shape in shapes]
+        inputs = first([keras.Input(shape) for shape in unknown])
+        model = keras.Model(inputs, layer(inputs))
+        assert layer.compute_output_shape(first([(None, *shape) for shape in unknown])) == model.output_shape
         y = model(x)
         assert tuple(y.shape) == expected and keras.backend.standardize_dtype(y.dtype) == layer.compute_dtype
         assert all(variable.dtype == "float32" for variable in layer.weights)
@@ -100,8 +124,9 @@ def test_layer(name, arguments, shape, expected, policy, tmp_path):
         assert np.isfinite(loss)
     if hasattr(layer, "for_inference"):
         plain = layer.for_inference()
-        plain.build(shape)
-        plain.set_weights(layer.get_weights())
+        if not isinstance(plain, keras.Model):  # which shares the layer's weights
+            plain.build(shape)
+            plain.set_weights(layer.get_weights())
         np.testing.assert_allclose(
             np.float32(plain(x)), np.float32(layer(x)), rtol=2e-2 if policy != "float32" else 1e-5
         )
