@@ -122,6 +122,20 @@ from kvision.applications.dpn import (
     DPN131,
 )
 from kvision.applications.nasnet import NASNetALarge
+from kvision.applications.stochastic_depth import StochasticDepth110, StochasticDepth1202
+from kvision.applications.densenet import (
+    DenseNet40k12,
+    DenseNet100k12,
+    DenseNet100k24,
+    DenseNet121,
+    DenseNet161,
+    DenseNet169,
+    DenseNet201,
+    DenseNet264,
+    DenseNetBC100k12,
+    DenseNetBC190k40,
+    DenseNetBC250k24,
+)
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

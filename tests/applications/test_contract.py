@@ -117,6 +117,13 @@ TINY = [
         slow_in_xla=True,
     ),
     Tiny(applications.NASNetALarge, (32, 48, 3), dict(cells=1, filters=8, stem=6), slow_in_xla=True),
+    Tiny(
+        applications.StochasticDepth110,
+        (32, 48, 3),
+        dict(depths=(1, 1, 1), widths=(16, 24, 24)),
+        slow_in_xla=True,
+    ),
+    Tiny(applications.DenseNet121, (32, 48, 3), dict(depths=(1, 2), growth=4, start=8), slow_in_xla=True),
 ]
 each_kind = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.row.name)
 
