@@ -17,9 +17,10 @@ def count_macs(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     """Multiply-adds of one forward pass on one example.
 
     Counted: convolutions, dense and einsum layers, attention, and the operations of `keras.ops` that multiply matrices
-    or convolve. A shared layer counts at every call, a nested model as its layers. Free: biases, activations,
-    normalizations, poolings, elementwise products, look-ups, and any other layer without matrices among its weights.
-    Padding counts as data does. A subclass costs what its base class does.
+    or convolve. A shared layer counts at every call, a nested model as its layers, and so does a layer whose
+    `for_inference()` is a model. Free: biases, activations, normalizations, poolings, elementwise products, look-ups,
+    and any other layer without matrices among its weights. Padding counts as data does. A subclass costs what its base
+    class does.
 
     A layer with a mechanism of its own says what it costs by a method `count_macs(input_shape) -> int`, which is asked
     before any rule here. It receives one shape, with a batch of 1, for each argument of its `call` that holds a tensor,
