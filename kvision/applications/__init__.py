@@ -74,6 +74,7 @@ from kvision.applications.preact_resnet import (
     PreActResNet200,
     PreActResNet1001,
 )
+from kvision.applications.stochastic_depth import StochasticDepth110, StochasticDepth1202
 from kvision.applications.wide_resnet import (
     WideResNet16x4,
     WideResNet16x8,
@@ -99,6 +100,19 @@ from kvision.applications.fractalnet import (
     FractalNetThin80,
     FractalNetThin160,
 )
+from kvision.applications.densenet import (
+    DenseNet40k12,
+    DenseNet100k12,
+    DenseNet100k24,
+    DenseNet121,
+    DenseNet161,
+    DenseNet169,
+    DenseNet201,
+    DenseNet264,
+    DenseNetBC100k12,
+    DenseNetBC190k40,
+    DenseNetBC250k24,
+)
 from kvision.applications.pyramidnet import PyramidNet200_a300, PyramidNet200_a450
 from kvision.applications.polynet import PolyNet
 from kvision.applications.resnext import (
@@ -122,20 +136,6 @@ from kvision.applications.dpn import (
     DPN131,
 )
 from kvision.applications.nasnet import NASNetALarge
-from kvision.applications.stochastic_depth import StochasticDepth110, StochasticDepth1202
-from kvision.applications.densenet import (
-    DenseNet40k12,
-    DenseNet100k12,
-    DenseNet100k24,
-    DenseNet121,
-    DenseNet161,
-    DenseNet169,
-    DenseNet201,
-    DenseNet264,
-    DenseNetBC100k12,
-    DenseNetBC190k40,
-    DenseNetBC250k24,
-)
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:
