@@ -29,11 +29,16 @@ PAPER = Paper(
 )
 
 
+def together(features, *, name):
+    """Feature maps `(B, H, W, C_i)` as one, where there are several."""
+    return concatenate(features, name=f"{name}.concat") if len(features) > 1 else features[0]
+
+
 def composite(features, filters, kernel, net, *, at: At):
     """H: batch norm, rectifier and convolution of all feature maps together: list of `(B, H, W, C_i)` to one."""
 
     def compute(features):
-        x = concatenate(features, name=f"{at.norm}.concat") if len(features) > 1 else features[0]
+        x = together(features, name=at.norm)
         return conv(relu(norm(x, name=at.norm), name=at.relu), filters, kernel, name=at.conv)
 
     if net.recompute:
@@ -100,11 +105,12 @@ class DenseNet(Architecture):
             features = [x]
             for layer in range(1, depth + 1):
                 path = f"features.denseblock{block}.denselayer{layer}"
-                features.append(dense_layer(features, path, self))
+                features = [*features, dense_layer(features, path, self)]
+                if not self.recompute:  # one concatenation grows; recomputed ones would have to be kept for the next
+                    features = [together(features, name=path)]
             if block < len(self.depths):
                 x = transition(features, f"features.transition{block}", self)
-        x = concatenate(features, name=f"features.denseblock{block}.concat")
-        x = norm(x, name=f"features.norm{block + 1}")
+        x = norm(together(features, name=f"features.norm{block + 1}"), name=f"features.norm{block + 1}")
         return relu(x, name=f"features.relu{block + 1}")  # (B, H/32, W/32, C); (B, H/4, W/4, C)
 
 
