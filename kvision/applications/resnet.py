@@ -68,7 +68,11 @@ def pad(x, filters, unit):
     if unit.stride > 1:
         x = keras.layers.AveragePooling2D(1, unit.stride, name=f"{unit.name}.subsample")(x)
     if x.shape[-1] < filters:
-        x = keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, filters - x.shape[-1])))
+        # Not by a padding operation: with oneDNN, TensorFlow 2.21 fuses one that is added to a convolution with a bias
+        # into that convolution, and crashes.
+        copies, rest = divmod(filters - x.shape[-1], x.shape[-1])
+        zeros = keras.ops.zeros_like(x)
+        x = keras.ops.concatenate([x, *[zeros] * copies, *([zeros[..., :rest]] if rest else [])], axis=-1)
     return x
 
 

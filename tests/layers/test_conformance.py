@@ -118,6 +118,6 @@ def test_layer(name, arguments, shape, expected, policy, tmp_path):
         if not isinstance(plain, keras.Model):  # which shares the layer's weights
             plain.build(shape)
             plain.set_weights(layer.get_weights())
-        np.testing.assert_allclose(
-            np.float32(plain(x)), np.float32(layer(x)), rtol=2e-2 if policy != "float32" else 1e-5
-        )
+        mine, other = np.float32(plain(x)), np.float32(layer(x))
+        tolerance = 1e-5 if policy == "float32" else 1e-2  # of the largest: sums near zero keep few digits
+        assert np.abs(mine - other).max() <= tolerance * np.abs(other).max()
