@@ -12,7 +12,7 @@ import keras
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.applications.googlenet import pool_3x3, stem
 from kvision.blocks.pool import average_pool
-from kvision.blocks.towers import concatenate, normalized, tower
+from kvision.blocks.towers import concatenate, lettered, normalized, tower
 
 PAPER = Paper(
     title="Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift",
@@ -108,7 +108,7 @@ class BNInceptionRecipe(Architecture):
     def features(self, x):  # (B, 224, 224, 3)
         x = stem(x, self)  # (B, 28, 28, 192)
         for stage, modules in enumerate(self.stages, start=3):
-            for letter, module in zip("abcdefgh", modules, strict=False):
+            for letter, module in lettered(modules):
                 x = inception(x, module, self, f"inception{stage}{letter}")
         return x  # (B, 7, 7, 1024)
 

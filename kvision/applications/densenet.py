@@ -142,7 +142,7 @@ DenseNet121 = Variant(
     macs=2_834_161_664,
     reported=table_3(25.02),
     weights=(
-        replace(timm("densenet121.ra_in1k", crop=0.95), rename=TOP),
+        timm("densenet121.ra_in1k", crop=0.95, rename=TOP),
         published("densenet121", 74.434),
     ),
 )

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import keras
 
+from kvision.applications._preprocessing import CIFAR10
 from kvision.applications._record import Architecture, Paper, Reported, Variant
-from kvision.applications.highway import CIFAR10, xavier
+from kvision.applications.highway import xavier
 from kvision.blocks.conv import conv, relu
 from kvision.blocks.head import classify, pool
 from kvision.classifier import Classifier

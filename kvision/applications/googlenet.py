@@ -15,7 +15,7 @@ from kvision.blocks.bind import bind
 from kvision.blocks.conv import conv_relu
 from kvision.blocks.head import classify, dense_relu, flatten, pool_and_classify
 from kvision.blocks.pool import max_pool
-from kvision.blocks.towers import concatenate, normalized, tower
+from kvision.blocks.towers import concatenate, lettered, normalized, tower
 from kvision.layers import LRN
 
 PAPER = Paper(
@@ -142,7 +142,7 @@ class Inception(Architecture):
             if stage > 3:  # (B, 28, 28, 480) to (B, 14, 14, 480), (B, 14, 14, 832) to (B, 7, 7, 832)
                 size = self.last_pool if stage == 2 + len(self.stages) else 3
                 x = max_pool(x, size, ceil=True, name=f"maxpool{stage}")
-            for letter, widths in zip("abcdefgh", modules, strict=False):
+            for letter, widths in lettered(modules):
                 x = self.module(x, widths, self, f"inception{stage}{letter}")
         return x  # (B, 7, 7, 1024)
 

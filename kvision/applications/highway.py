@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import keras
 
+from kvision.applications._preprocessing import CIFAR10
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.blocks.conv import conv_relu
 from kvision.blocks.head import classify, flatten, pool
@@ -120,9 +121,6 @@ class FullyConnectedHighway(Architecture):
         return keras.layers.Reshape((1, 1, self.width), name="map")(x)  # a feature map of one pixel
 
 
-# The paper normalizes the global contrast and subtracts the mean image; one mean and deviation for each channel is
-# what an image of any size can be given.
-CIFAR10 = Preprocess(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), scale=1.0)
 MNIST = dict(paper=PAPER, input_shape=(28, 28, 1), classes=10, preprocess=Preprocess(scale=1 / 256))
 
 Highway19 = Variant(

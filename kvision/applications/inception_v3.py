@@ -15,7 +15,7 @@ from kvision.applications._record import Architecture, Auxiliary, Paper, Reporte
 from kvision.blocks.bind import bind
 from kvision.blocks.head import classify, pool, pool_and_classify
 from kvision.blocks.pool import average_pool, max_pool
-from kvision.blocks.towers import concatenate, normalized, tower
+from kvision.blocks.towers import concatenate, lettered, normalized, tower
 
 PAPER = Paper(
     title="Rethinking the Inception Architecture for Computer Vision",
@@ -142,13 +142,13 @@ class InceptionV3Recipe(Architecture):
 
     def features(self, x):  # (B, 299, 299, 3)
         x = stem(x)  # (B, 35, 35, 192)
-        for letter, pooled in zip("bcdefgh", self.pooled, strict=False):
+        for letter, pooled in lettered(self.pooled, "b"):
             x = factorized_5x5(x, pooled, self, f"Mixed_5{letter}")
         x = reduce_35(x, "Mixed_6a")  # (B, 17, 17, 768)
-        for letter, width in zip("bcdefgh", self.widths, strict=False):
+        for letter, width in lettered(self.widths, "b"):
             x = factorized_7x7(x, width, self, f"Mixed_6{letter}")
         x = reduce_17(x, "Mixed_7a")  # (B, 8, 8, 1280)
-        for letter in "bcdefgh"[: self.expansions]:
+        for letter, _ in lettered(range(self.expansions), "b"):
             x = expanded(x, self, f"Mixed_7{letter}")
         return x  # (B, 8, 8, 2048)
 
@@ -156,7 +156,7 @@ class InceptionV3Recipe(Architecture):
         return pool_and_classify(x, classes, activation, self.dropout)
 
     def auxiliaries(self):
-        last = "Mixed_6" + "abcdefgh"[len(self.widths)]
+        last = f"Mixed_6{chr(ord('a') + len(self.widths))}"
         # The weight is that of the released training code; the paper names none.
         return (Auxiliary(last, auxiliary, weight=0.4),) if self.aux else ()
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import keras
 
+from kvision.applications._preprocessing import CIFAR10, IMAGENET_MEAN
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.blocks.conv import conv_relu
 from kvision.blocks.head import classify, pool
 from kvision.blocks.pool import average_pool, max_pool
-from kvision.classifier import Preprocess
 
 PAPER = Paper(
     title="Network In Network",
@@ -113,9 +113,7 @@ NIN = Variant(
     macs=222_486_528,
     input_shape=(32, 32, 3),
     classes=10,
-    # The paper normalizes the global contrast and whitens; one mean and deviation for each channel is what an image of
-    # any size can be given.
-    preprocess=Preprocess(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), scale=1.0),
+    preprocess=CIFAR10,  # the paper normalizes the global contrast and whitens
     reported=(
         Reported("test error", 10.41, "CIFAR-10, no augmentation", "Table 1"),
         Reported("test error", 8.81, "CIFAR-10, translation and flip", "Table 1"),
@@ -134,6 +132,5 @@ NINImageNet = Variant(
     params=7_595_176,
     macs=1_105_996_320,
     input_shape=(227, 227, 3),
-    # Theirs subtracts the mean image from BGR pixels; this is its mean over the pixels, in the order RGB.
-    preprocess=Preprocess(mean=(123.68, 116.779, 103.939), std=(1.0,) * 3, scale=1.0),
+    preprocess=IMAGENET_MEAN,
 )

@@ -7,7 +7,7 @@ the positions of the activations of section 4 and Table 2.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 
@@ -211,7 +211,7 @@ def relu_only(x, unit, net):
 
 def v2(tag):
     """timm's second-generation checkpoints: pixels in [-1, 1], and a 1x1 convolution for the dense layer."""
-    return replace(timm(tag, mean=(0.5,) * 3, std=(0.5,) * 3), rename=((r"^head\.fc\.", "fc."),))
+    return timm(tag, mean=(0.5,) * 3, std=(0.5,) * 3, rename=((r"^head\.fc\.", "fc."),))
 
 
 def imagenet(error):

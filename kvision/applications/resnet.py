@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import keras
 
+from kvision.applications._preprocessing import CIFAR10
 from kvision.applications._publishers import timm, torchvision
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.blocks.conv import At, conv3x3, conv_norm, conv_norm_relu, relu
 from kvision.blocks.stages import units
 from kvision.blocks.stem import stem_3x3, stem_7x7
-from kvision.classifier import Preprocess
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
@@ -204,13 +204,13 @@ ResNet152 = Variant(
     ),
 )
 
-# Section 4.2: 6n + 2 layers. The paper subtracts each pixel's mean over the training set; one mean and deviation for
-# each channel, as in the authors' Torch successor (fb.resnet.torch), is what an image of any size can be given.
+# Section 4.2: 6n + 2 layers. The paper subtracts each pixel's mean over the training set; fb.resnet.torch, which its
+# authors' later papers use, one mean and deviation for each channel.
 CIFAR = dict(
     paper=PAPER,
     input_shape=(32, 32, 3),
     classes=10,
-    preprocess=Preprocess(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), scale=1.0),
+    preprocess=CIFAR10,
 )
 
 

@@ -8,12 +8,12 @@ of convolutions in training, and no part of the network here.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from kvision.applications._preprocessing import IMAGENET_MEAN
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.blocks.bind import bind
 from kvision.blocks.conv import conv_relu
 from kvision.blocks.head import classify, dense_relu, flatten, small_normal
 from kvision.blocks.pool import max_pool
-from kvision.classifier import Preprocess
 from kvision.layers import ContrastNormalization
 
 PAPER = Paper(
@@ -66,8 +66,7 @@ ZFNet = Variant(
     PAPER,
     params=62_357_608,
     macs=1_168_032_896,
-    # The paper subtracts the mean image; this is its mean over the pixels.
-    preprocess=Preprocess(mean=(123.68, 116.779, 103.939), std=(1.0,) * 3, scale=1.0),
+    preprocess=IMAGENET_MEAN,
     reported=(
         Reported("top-1 error", 38.4, "ILSVRC-2012 validation, one network", "Table 2"),
         Reported("top-5 error", 16.5, "ILSVRC-2012 validation, one network", "Table 2"),

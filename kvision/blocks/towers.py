@@ -1,6 +1,6 @@
 """What the Inception modules are made of: convolutions one after another, side by side with others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 
@@ -26,6 +26,12 @@ def tower(x, steps: Sequence[tuple], *, name: str, first: int = 0, convolve: Cal
         kernel, stride, pad = (*window, *(1, 1, None)[len(window) :])
         x = convolve(x, filters, kernel, stride, name=name.format(number), pad=pad)
     return x
+
+
+def lettered(modules: Iterable, first: str = "a") -> Iterator[tuple]:
+    """The modules of one resolution with their letters: `3a`, `3b`, ... as the papers and checkpoints name them."""
+    for place, module in enumerate(modules):
+        yield chr(ord(first) + place), module
 
 
 def concatenate(towers: Sequence, *, name: str):

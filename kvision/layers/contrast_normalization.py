@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from kvision.layers.lrn import LRN
+
 
 @keras.saving.register_keras_serializable(package="kvision")
-class ContrastNormalization(keras.layers.Layer):
+class ContrastNormalization(LRN):
     """LRN of deviations: `b_i = a_i / (k + alpha sum_j (a_j - m_i)^2)^beta`, where m_i is the mean of the same a_j.
 
     Both go over the `size` channels around channel i that exist: where they all agree, nothing stands out, however
@@ -26,12 +28,6 @@ class ContrastNormalization(keras.layers.Layer):
         ValueError: a size that is not odd and positive.
     """
 
-    def __init__(self, size=5, k=2.0, alpha=1e-4, beta=0.75, **kwargs):
-        super().__init__(**kwargs)
-        if size < 1 or size % 2 == 0:
-            raise ValueError(f"`size` is odd and positive: as many channels on both sides. Received: {size}")
-        self.size, self.k, self.alpha, self.beta = int(size), float(k), float(alpha), float(beta)
-
     def call(self, inputs):
         x = ops.cast(inputs, "float32")
         values, exist = self._neighbours(x), self._neighbours(ops.ones(x.shape[-1:]))
@@ -45,10 +41,3 @@ class ContrastNormalization(keras.layers.Layer):
         half = self.size // 2
         padded = ops.pad(x, [(0, 0)] * (len(x.shape) - 1) + [(half, half)])
         return [padded[..., shift : shift + x.shape[-1]] for shift in range(self.size)]
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        arguments = {"size": self.size, "k": self.k, "alpha": self.alpha, "beta": self.beta}
-        return {**super().get_config(), **arguments}

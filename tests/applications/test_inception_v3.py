@@ -49,8 +49,3 @@ def test_1x7_and_7x1_cost_14_of_49(without_initial_values):
     assert [tuple(kernel.shape) for kernel in kernels] == [(1, 7, 192, 192), (7, 1, 192, 192)]
     assert sum(int(np.prod(kernel.shape)) for kernel in kernels) * 49 == 14 * (7 * 7 * 192 * 192)
     assert model.output_shape == (None, 17, 17, 768)
-
-
-def test_two_3x3_cost_18_of_25():
-    """Section 3.1: a 28 % relative gain over a 5x5 with as many channels."""
-    assert (2 * 9) / 25 == 1 - 0.28
