@@ -1,8 +1,5 @@
 """The columns by hand, layer by layer, and the committee: a mean, of shared weights, saved and served as one model."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ from kvision.classifier import Preprocess
 from kvision.evaluation import count_macs
 from kvision.export import for_inference, savedmodel
 from kvision.layers import AdaptiveHistogramEqualization, HistogramEqualization, WidthNormalization
+from tests.serving import ask
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.uniform(size=(3, 12, 14, 3)).astype("float32")
@@ -163,27 +161,13 @@ def test_one_column_behind_two_preprocessings_saves_and_reloads(tmp_path):
     assert parameters(reloaded) == parameters(one)
 
 
-LOAD = """
-import sys
-sys.modules["keras"] = sys.modules["kvision"] = sys.modules["tf_keras"] = None
-import numpy as np
-import tensorflow as tf
-folder, pixels, scores = sys.argv[1:]
-serve = tf.saved_model.load(folder).signatures["tensor"]
-np.save(scores, serve(pixels=tf.constant(np.load(pixels)))["scores"].numpy())
-"""
-
-
 def test_another_process_without_keras_answers_the_same(tmp_path):
     """With both preprocessings inside, on pixels of [0, 255]."""
     model = committee()
     assert model.origin.preprocess == PREPROCESS
     folder = savedmodel(model, tmp_path / "served")
     pixels = RANDOM.integers(0, 256, (2, 12, 14, 3)).astype("float32")
-    np.save(tmp_path / "pixels.npy", pixels)
-    paths = [str(path) for path in (folder, tmp_path / "pixels.npy", tmp_path / "scores.npy")]
-    subprocess.run([sys.executable, "-c", LOAD, *paths], check=True, timeout=120)
-    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), model(PREPROCESS(pixels)), atol=1e-5)
+    np.testing.assert_allclose(ask({folder: pixels})[folder], model(PREPROCESS(pixels)), atol=1e-5)
 
 
 def test_inference_folds_inside_the_columns():

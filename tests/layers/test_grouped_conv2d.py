@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -10,6 +6,7 @@ import tensorflow as tf
 from kvision.classifier import Preprocess
 from kvision.export import savedmodel
 from kvision.layers import GroupedConv2D, grouped_conv2d
+from tests.serving import ask
 
 RANDOM = np.random.default_rng(0)
 
@@ -47,15 +44,6 @@ def test_is_split_convolve_concatenate_in_values_and_gradients(groups, strides, 
         np.testing.assert_allclose(mine, other, atol=1e-5 * np.abs(other).max())
 
 
-SERVE = """
-import sys
-import numpy as np
-import tensorflow as tf
-serve = tf.saved_model.load(sys.argv[1]).signatures["tensor"]
-np.save(sys.argv[2], serve(pixels=tf.constant(np.load(sys.argv[3])))["scores"].numpy())
-"""
-
-
 def test_is_served_on_a_processor_without_onednn(tmp_path):
     """There, TensorFlow refuses groups in a convolution that it has fused with a bias and a rectifier."""
     layers = [GroupedConv2D(8, 3, groups=4), keras.layers.BatchNormalization(), keras.layers.ReLU()]
@@ -66,10 +54,7 @@ def test_is_served_on_a_processor_without_onednn(tmp_path):
     inputs = keras.Input((9, 9, 3))
     model = keras.Model(inputs, model(keras.layers.Conv2D(4, 1)(inputs)))
     folder = savedmodel(model, tmp_path / "served", preprocess=Preprocess())
-    np.save(tmp_path / "pixels.npy", pixels)
-    command = [sys.executable, "-c", SERVE, str(folder), str(tmp_path / "scores.npy"), str(tmp_path / "pixels.npy")]
-    subprocess.run(command, check=True, timeout=120, env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"})
-    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), model(pixels / 255), atol=1e-5)
+    np.testing.assert_allclose(ask({folder: pixels}, onednn=False)[folder], model(pixels / 255), atol=1e-5)
 
 
 def test_no_xla_function_in_the_graph(processor):
