@@ -5,13 +5,10 @@
 Prints milliseconds of a forward and backward pass, medians of interleaved rounds, and the ratio.
 """
 
-import os
-import statistics
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from absl import app, flags
+from interleaved import take_turns
 
 ROUNDS = flags.DEFINE_integer("rounds", 5, "interleaved rounds")
 GROUPS = flags.DEFINE_integer("groups", 32, "of the convolution")
@@ -47,12 +44,8 @@ def main(_):
     from kvision.layers import GroupedConv2D
 
     runs = {"kvision": step(GroupedConv2D), "keras": step(keras.layers.Conv2D)}
-    times = {name: [] for name in runs}
-    for _ in range(ROUNDS.value):
-        for name, run in runs.items():
-            times[name].append(run())
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    row = ", ".join(f"{n} {medians[n]:.1f} ms ({min(v):.1f} to {max(v):.1f})" for n, v in times.items())
+    medians, texts = take_turns(runs, ROUNDS.value)
+    row = ", ".join(f"{name} {text} ms" for name, text in texts.items())
     print(f"8x28x28x128, {GROUPS.value} groups, forward and backward: {row}; ", end="")
     print(f"{medians['keras'] / medians['kvision']:.0f} x faster")
 

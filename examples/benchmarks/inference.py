@@ -9,13 +9,11 @@ exports twice: with its weights as variables, and frozen into the graph (`consta
 
 import os
 import pathlib
-import statistics
 import tempfile
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from absl import app, flags
+from interleaved import take_turns
 
 MODEL = flags.DEFINE_string("model", "ResNet50", "a name that both kvision.applications and keras.applications have")
 DTYPES = flags.DEFINE_list("dtypes", ["float32", "bfloat16"], "precisions; keras exports under mixed_<dtype>")
@@ -86,12 +84,8 @@ def main(_):
         keras.config.set_dtype_policy("float32")
         runs = {f"kvision {kind}": server(path, "tensor", images) for kind, path in paths.items()}
         runs["keras"] = server(folder / f"keras-{dtype}", "serving_default", images)
-        rates = {name: [] for name in runs}
-        for _ in range(ROUNDS.value):
-            for name, run in runs.items():
-                rates[name].append(run())
-        medians = {name: statistics.median(values) for name, values in rates.items()}
-        row = ", ".join(f"{n} {medians[n]:.1f} ({min(v):.1f} to {max(v):.1f})" for n, v in rates.items())
+        medians, texts = take_turns(runs, ROUNDS.value)
+        row = ", ".join(f"{name} {text}" for name, text in texts.items())
         ratios = " and ".join(f"{medians[name] / medians['keras']:.2f}" for name in runs if name != "keras")
         print(f"{dtype}: {row}; ratios {ratios}", flush=True)
 

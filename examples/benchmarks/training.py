@@ -1,62 +1,31 @@
-"""How fast does a plain `compile()` and `fit` train, against keras.applications at the same multiply-adds?
+"""How fast does a plain `compile()` and `fit` train, against keras.applications or timm at the same multiply-adds?
 
     python examples/benchmarks/training.py                      # ResNet50, float32 and mixed_bfloat16, about 5 minutes
     python examples/benchmarks/training.py --policies=float32 --rounds=3
     python examples/benchmarks/training.py --model=AlexNet --size=227 --peer=stock      # on Keras's grouped convolution
+    python examples/benchmarks/training.py --model=ResNeXt50 --peer=resnext50_32x4d     # timm's, on PyTorch
 
 Prints images per second of both, medians of interleaved rounds in one process with their spread, and the ratio.
 """
 
 import os
-import statistics
 import time
 from functools import partial
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from absl import app, flags
+from interleaved import take_turns, trainer
 
-MODEL = flags.DEFINE_string("model", "ResNet50", "a name that both kvision.applications and keras.applications have")
-PEER = flags.DEFINE_enum(
-    "peer", "keras", ["keras", "stock"], "keras.applications, or our network on Keras's own grouped convolutions"
+MODEL = flags.DEFINE_string(
+    "model", "ResNet50", "a name of kvision.applications, and of keras.applications where that is the peer"
+)
+PEER = flags.DEFINE_string(
+    "peer", "keras", "keras (applications), stock (our network on Keras's grouped convolutions), or a name of timm's"
 )
 POLICIES = flags.DEFINE_list("policies", ["float32", "mixed_bfloat16"], "Keras dtype policies, one after the other")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "interleaved rounds")
 STEPS = flags.DEFINE_integer("steps", 4, "training steps in a round")
 BATCH = flags.DEFINE_integer("batch", 8, "images in a step")
 SIZE = flags.DEFINE_integer("size", 224, "height and width of the images")
-
-
-def trainer(build):
-    """A function that trains by plain `fit` and returns the images per second of its last `STEPS` steps.
-
-    The steps alone are timed: tf.data takes up to 2.6 s to put its threads away at the end of a `fit`.
-    """
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    random = np.random.default_rng(0)
-    images = random.normal(size=(BATCH.value, SIZE.value, SIZE.value, 3)).astype("float32")
-    labels = random.integers(0, 1000, BATCH.value)
-    batches = tf.data.Dataset.from_tensors((images, labels)).cache().repeat()
-    model = build()
-    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
-
-    class Clock(keras.callbacks.Callback):
-        def on_train_begin(self, logs=None):
-            self.times = []
-
-        def on_train_batch_end(self, batch, logs=None):
-            self.times.append(time.perf_counter())
-
-    def run():
-        clock = Clock()
-        model.fit(batches, steps_per_epoch=STEPS.value + 1, shuffle=False, verbose=0, callbacks=[clock])
-        return BATCH.value * STEPS.value / (clock.times[-1] - clock.times[0])
-
-    run()  # traces and warms up
-    return run
 
 
 def ours(shape):
@@ -81,6 +50,39 @@ def theirs(shape):
     return getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape)
 
 
+def fit(build, shape):
+    import keras
+
+    return trainer(build(shape), keras.optimizers.SGD(0.01, momentum=0.9), BATCH.value, STEPS.value)
+
+
+def torch_loop(policy):
+    """timm's network in the memory format that PyTorch advises for convolutions, in a loop of PyTorch's own."""
+    import timm
+    import torch
+
+    model = timm.create_model(PEER.value).to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    images = torch.randn(BATCH.value, 3, SIZE.value, SIZE.value).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(1000, (BATCH.value,))
+
+    def step():
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=policy == "mixed_bfloat16"):
+            loss = torch.nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+
+    def run():
+        start = time.perf_counter()
+        for _ in range(STEPS.value):
+            step()
+        return BATCH.value * STEPS.value / (time.perf_counter() - start)
+
+    step()
+    return run
+
+
 def main(_):
     import keras
     import tensorflow as tf
@@ -90,14 +92,11 @@ def main(_):
     shape = (SIZE.value, SIZE.value, 3)
     for policy in POLICIES.value:
         keras.config.set_dtype_policy(policy)
-        peer = {"keras": theirs, "stock": stock}[PEER.value]
-        runs = {"kvision": trainer(partial(ours, shape)), PEER.value: trainer(partial(peer, shape))}
-        rates = {name: [] for name in runs}
-        for _ in range(ROUNDS.value):
-            for name, run in runs.items():
-                rates[name].append(run())
-        medians = {name: statistics.median(values) for name, values in rates.items()}
-        row = ", ".join(f"{n} {medians[n]:.2f} ({min(v):.2f} to {max(v):.2f})" for n, v in rates.items())
+        peers = {"keras": partial(fit, theirs, shape), "stock": partial(fit, stock, shape)}
+        peer = peers.get(PEER.value, partial(torch_loop, policy))
+        runs = {"kvision": fit(ours, shape), PEER.value: peer()}
+        medians, texts = take_turns(runs, ROUNDS.value)
+        row = ", ".join(f"{name} {text}" for name, text in texts.items())
         print(f"{policy}: {row}; ratio {medians['kvision'] / medians[PEER.value]:.2f}", flush=True)
 
 

@@ -16,6 +16,7 @@ from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
 from kvision.layers.prelu import PReLU
 from kvision.layers.recomputed import Recomputed
+from kvision.layers.squeeze_excite import SqueezeExcite
 from kvision.layers.stochastic_depth import SkippedBranch, StochasticDepth
 from kvision.layers.stochastic_pooling import StochasticPooling2D
 from kvision.layers.trainable_subsampling import TrainableSubsampling
@@ -42,6 +43,7 @@ __all__ = [
     "PointwiseConv2D",
     "Recomputed",
     "SkippedBranch",
+    "SqueezeExcite",
     "StochasticDepth",
     "StochasticPooling2D",
     "TrainableSubsampling",

@@ -68,6 +68,7 @@ CASES = [
     ("Recomputed", lambda: normalized(4), (2, 5, 7, 4), (2, 5, 7, 4)),
     ("Recomputed", lambda: normalized(4, 3), [(2, 5, 7, 4), (2, 5, 7, 3)], (2, 5, 7, 7)),
     ("SkippedBranch", lambda: dict(survival=0.5, **normalized(4)), [(2, 5, 7, 4)] * 2, (2, 5, 7, 4)),
+    ("SqueezeExcite", dict(ratio=2), (2, 5, 7, 4), (2, 5, 7, 4)),
     ("StochasticDepth", dict(survival=0.5), (2, 5, 7, 4), (2, 5, 7, 4)),
     ("StochasticDepth", dict(survival=0.5, per="sample", seed=1), (2, 4), (2, 4)),
     ("StochasticPooling2D", {}, (2, 6, 9, 4), (2, 2, 3, 4)),

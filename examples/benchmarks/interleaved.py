@@ -1,0 +1,49 @@
+"""What the benchmarks share: networks that train, runs that take turns, and a line of medians with their spread."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def trainer(model, optimizer, batch: int, steps: int) -> Callable[[], float]:
+    """A function that trains by plain `fit` on random images and returns the images per second of its last `steps`.
+
+    The steps alone are timed: tf.data takes up to 2.6 s to put its threads away at the end of a `fit`.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    images = random.normal(size=(batch, *model.input_shape[1:])).astype("float32")
+    labels = random.integers(0, model.output_shape[-1], batch)
+    batches = tf.data.Dataset.from_tensors((images, labels)).cache().repeat()
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.times = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.times.append(time.perf_counter())
+
+    def run():
+        clock = Clock()
+        model.fit(batches, steps_per_epoch=steps + 1, shuffle=False, verbose=0, callbacks=[clock])
+        return batch * steps / (clock.times[-1] - clock.times[0])
+
+    run()  # traces and warms up
+    return run
+
+
+def take_turns(runs: dict[str, Callable[[], float]], rounds: int) -> tuple[dict[str, float], dict[str, str]]:
+    """The median of what each run returns in `rounds` interleaved rounds, and `median (min to max)` as text."""
+    found = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            found[name].append(run())
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    return medians, {n: f"{medians[n]:.4g} ({min(v):.4g} to {max(v):.4g})" for n, v in found.items()}
