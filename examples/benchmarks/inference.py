@@ -1,10 +1,12 @@
-"""How fast is the exported SavedModel, against what `model.export()` writes of keras.applications' network?
+"""How fast is the exported SavedModel, against what `model.export()` writes of keras.applications' network, or timm?
 
     python examples/benchmarks/inference.py                     # ResNet50, float32 and bfloat16, about 3 minutes
+    python examples/benchmarks/inference.py --model=SEResNeXt50 --peer=legacy_seresnext50_32x4d     # timm, on PyTorch
 
 All start from the same kind of random weights, with statistics and offsets as after training (a graph with all-zero
 biases is optimized differently), are exported under the same precision, loaded again, and asked in turn. kvision
-exports twice: with its weights as variables, and frozen into the graph (`constants=True`).
+exports twice: with its weights as variables, and frozen into the graph (`constants=True`). timm's network answers in
+the memory format that PyTorch advises for convolutions, its weights in the same precision.
 """
 
 import os
@@ -15,7 +17,10 @@ import time
 from absl import app, flags
 from interleaved import take_turns
 
-MODEL = flags.DEFINE_string("model", "ResNet50", "a name that both kvision.applications and keras.applications have")
+MODEL = flags.DEFINE_string(
+    "model", "ResNet50", "a name of kvision.applications, and of keras.applications where that is the peer"
+)
+PEER = flags.DEFINE_string("peer", "keras", "keras (applications), or a name of timm's")
 DTYPES = flags.DEFINE_list("dtypes", ["float32", "bfloat16"], "precisions; keras exports under mixed_<dtype>")
 ROUNDS = flags.DEFINE_integer("rounds", 7, "interleaved rounds")
 STEPS = flags.DEFINE_integer("steps", 4, "calls in a round")
@@ -57,6 +62,24 @@ def server(path, signature, images):
     return run
 
 
+def torch_server(images, dtype):
+    import timm
+    import torch
+
+    model = timm.create_model(PEER.value).eval().to(getattr(torch, dtype), memory_format=torch.channels_last)
+    inputs = torch.from_numpy(images).to(getattr(torch, dtype)).permute(0, 3, 1, 2)  # as memory: channels last
+
+    @torch.inference_mode()
+    def run():
+        start = time.perf_counter()
+        for _ in range(STEPS.value):
+            model(inputs).float().numpy()
+        return len(images) * STEPS.value / (time.perf_counter() - start)
+
+    run()
+    return run
+
+
 def main(_):
     import keras
     import numpy as np
@@ -78,15 +101,18 @@ def main(_):
             )
             for kind in ("variables", "constants")
         }
-        keras.config.set_dtype_policy(dtype if dtype == "float32" else f"mixed_{dtype}")
-        theirs = trained(getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape))
-        theirs.export(str(folder / f"keras-{dtype}"), verbose=False)
-        keras.config.set_dtype_policy("float32")
         runs = {f"kvision {kind}": server(path, "tensor", images) for kind, path in paths.items()}
-        runs["keras"] = server(folder / f"keras-{dtype}", "serving_default", images)
+        if PEER.value == "keras":
+            keras.config.set_dtype_policy(dtype if dtype == "float32" else f"mixed_{dtype}")
+            theirs = trained(getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape))
+            theirs.export(str(folder / f"keras-{dtype}"), verbose=False)
+            keras.config.set_dtype_policy("float32")
+            runs["keras"] = server(folder / f"keras-{dtype}", "serving_default", images)
+        else:
+            runs[PEER.value] = torch_server(images, dtype)
         medians, texts = take_turns(runs, ROUNDS.value)
         row = ", ".join(f"{name} {text}" for name, text in texts.items())
-        ratios = " and ".join(f"{medians[name] / medians['keras']:.2f}" for name in runs if name != "keras")
+        ratios = " and ".join(f"{medians[name] / medians[PEER.value]:.2f}" for name in runs if name != PEER.value)
         print(f"{dtype}: {row}; ratios {ratios}", flush=True)
 
 

@@ -12,6 +12,7 @@ from kvision.layers.highway import Highway
 from kvision.layers.lrn import LRN
 from kvision.layers.max_norm import MaxNorm
 from kvision.layers.maxout import Maxout
+from kvision.layers.ode_block import ODEBlock
 from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
 from kvision.layers.prelu import PReLU
@@ -38,6 +39,7 @@ __all__ = [
     "ImageAdjustment",
     "MaxNorm",
     "Maxout",
+    "ODEBlock",
     "PReLU",
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",

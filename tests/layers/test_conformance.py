@@ -15,6 +15,24 @@ def normalized(*channels):
     return dict(model=keras.Model(inputs if len(inputs) > 1 else inputs[0], x))
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Growth(keras.layers.Layer):
+    """dy/dt = tanh(W y + t)"""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(units, dtype=self.dtype_policy)
+
+    def build(self, t_shape, y_shape):
+        self.dense.build(y_shape)
+
+    def call(self, t, y):
+        return keras.ops.tanh(self.dense(y) + t)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.dense.units}
+
+
 # Name, arguments (or what makes them), shape of the input (or shapes of several), shape of the output.
 CASES = [
     ("AdaptiveHistogramEqualization", dict(tiles=2), (2, 5, 7, 3), (2, 5, 7, 3)),
@@ -48,6 +66,13 @@ CASES = [
     ("LRN", dict(size=3, k=1.0, alpha=0.5, beta=0.5), (2, 8), (2, 8)),
     ("Maxout", {}, (2, 5, 7, 4), (2, 5, 7, 2)),
     ("Maxout", dict(pieces=3), (2, 6), (2, 2)),
+    ("ODEBlock", lambda: dict(dynamics=Growth(4)), (2, 5, 7, 4), (2, 5, 7, 4)),
+    (
+        "ODEBlock",
+        lambda: dict(dynamics=Growth(4), times=(0, 0.5), steps=2, solver="rk4", adjoint=False),
+        (2, 4),
+        (2, 4),
+    ),
     (
         "PartiallyConnectedConv2D",
         dict(connections=((0, 2), (1,), (3, 0, 1)), kernel_size=3),
