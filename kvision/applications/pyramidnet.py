@@ -79,6 +79,7 @@ class PyramidNet(Architecture):
         block: `block(x, unit)`, the residual branch of a unit.
         grow: `grow(width, alpha, place, count)`, the width of each unit.
         stem: `stem(x, width=)`, before the stages.
+        attend: `attend(name=)` makes a layer that gates the branch before the sum; None for none.
         dropout: the share of the averages that training drops.
     """
 
@@ -88,6 +89,7 @@ class PyramidNet(Architecture):
     block: Callable = bottleneck
     grow: Callable = add
     stem: Callable = stem_7x7
+    attend: Callable | None = None
     dropout: float = 0.0
 
     def features(self, x):  # (B, H, W, 3)
@@ -95,6 +97,8 @@ class PyramidNet(Architecture):
         for unit in units(self.depths, [self.width] * len(self.depths)):
             unit = replace(unit, width=self.grow(self.width, self.alpha, unit.index + 1, unit.count))
             y = self.block(x, unit)
+            if self.attend is not None:
+                y = self.attend(name=f"{unit.name}.attend")(y)
             x = smooth_pad(x, y.shape[-1], unit)
             x = keras.layers.Add(name=f"{unit.name}.add")([x, y])
         return relu(norm(x, name="bn_final"), name="relu_final")  # (B, H/32, W/32, 4 * (64 + alpha))
