@@ -35,12 +35,16 @@ class SqueezeExcite(keras.layers.Layer):
             raise ValueError(f"A ratio of {self.ratio} leaves nothing of the {channels} channels of {input_shape}")
         policy = self.dtype_policy
         self.fc1 = keras.layers.Dense(hidden, "relu", kernel_initializer="he_normal", dtype=policy, name="fc1")
-        self.fc2 = keras.layers.Dense(channels, "sigmoid", dtype=policy, name="fc2")
+        self.fc2 = keras.layers.Dense(channels, dtype=policy, name="fc2")
         self.fc1.build((None, channels))
         self.fc2.build((None, hidden))
 
+    def excite(self, z):
+        """`W_2 relu(W_1 z + b_1) + b_2`, before the sigmoid: `(B, C)` to `(B, C)`."""
+        return self.fc2(self.fc1(z))
+
     def call(self, inputs):
-        gate = self.fc2(self.fc1(ops.mean(inputs, (1, 2))))
+        gate = ops.sigmoid(self.excite(ops.mean(inputs, (1, 2))))
         return inputs * gate[:, None, None, :]
 
     def compute_output_shape(self, input_shape):
