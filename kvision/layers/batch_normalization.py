@@ -77,13 +77,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _fused(self, inputs, training):
         import tensorflow as tf
 
-        ones, zeros = tf.ones_like(self.moving_variance), tf.zeros_like(self.moving_mean)
+        # The kernel takes float32 alone. Networks exported in half precision keep these in it, too.
+        moving_mean, moving_variance = (tf.cast(x, "float32") for x in (self.moving_mean, self.moving_variance))
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
-            self.gamma if self.scale else ones,
-            self.beta if self.center else zeros,
-            mean=None if training else self.moving_mean,
-            variance=None if training else self.moving_variance,
+            tf.cast(self.gamma, "float32") if self.scale else tf.ones_like(moving_variance),
+            tf.cast(self.beta, "float32") if self.center else tf.zeros_like(moving_mean),
+            mean=None if training else moving_mean,
+            variance=None if training else moving_variance,
             epsilon=self.epsilon,
             is_training=training,
         )

@@ -97,6 +97,16 @@ def test_weights_and_computation_in_half_precision_with_a_float32_head(dtype, po
     assert np.abs(np.array(folded(x)) - np.array(model(x))).max() < 0.1
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_where_a_batch_norm_stays(dtype):
+    inputs = keras.Input((6, 6, 4))
+    model = randomized(keras.Model(inputs, keras.layers.Conv2D(3, 3)(BatchNormalization()(inputs))))
+    folded, x = for_inference(model, dtype), RANDOM.normal(size=(2, 6, 6, 4)).astype("float32")
+    assert folded.layers[1].variable_dtype == dtype and isinstance(folded.layers[1], keras.layers.BatchNormalization)
+    expected = np.array(model(x))
+    assert np.abs(np.array(folded(x)) - expected).max() < 2e-2 * np.abs(expected).max()
+
+
 def test_the_model_itself_is_untouched():
     model = randomized(chain(*[keras.layers.Conv2D(3, 3), BatchNormalization()]))
     before = [np.array(weight) for weight in model.weights]
