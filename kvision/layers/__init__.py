@@ -1,6 +1,7 @@
 """One mechanism per file; what needs weights or randomness is a layer. `MaxNorm` is a constraint."""
 
 from kvision.layers.batch_normalization import BatchNormalization
+from kvision.layers.cbam import CBAM, ChannelGate, SpatialGate
 from kvision.layers.contrast import AdaptiveHistogramEqualization, HistogramEqualization, ImageAdjustment
 from kvision.layers.contrast_normalization import ContrastNormalization
 from kvision.layers.difference_of_gaussians import DifferenceOfGaussians
@@ -24,9 +25,11 @@ from kvision.layers.trainable_subsampling import TrainableSubsampling
 from kvision.layers.width_normalization import WidthNormalization
 
 __all__ = [
+    "CBAM",
     "LRN",
     "AdaptiveHistogramEqualization",
     "BatchNormalization",
+    "ChannelGate",
     "ContrastNormalization",
     "DifferenceOfGaussians",
     "DropConnect",
@@ -45,6 +48,7 @@ __all__ = [
     "PointwiseConv2D",
     "Recomputed",
     "SkippedBranch",
+    "SpatialGate",
     "SqueezeExcite",
     "StochasticDepth",
     "StochasticPooling2D",
