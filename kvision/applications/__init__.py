@@ -136,6 +136,18 @@ from kvision.applications.dpn import (
     DPN131,
 )
 from kvision.applications.nasnet import NASNetALarge
+from kvision.applications.cbam import (
+    CBAMResNet18,
+    CBAMResNet34,
+    CBAMResNet50,
+    CBAMResNet101,
+    CBAMResNeXt50,
+    CBAMResNeXt101,
+    CBAMWideResNet18x1_5,
+    CBAMWideResNet18x2,
+    SEWideResNet18x1_5,
+    SEWideResNet18x2,
+)
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

@@ -53,4 +53,6 @@ CBAMWideResNet18x2 = gated("CBAMWideResNet18x2", WideResNet18x2, 45_971_256, 6_6
 SEWideResNet18x1_5 = gated(
     "SEWideResNet18x1_5", WideResNet18x1_5, 26_074_716, 3_866_522_880, 26.21, 8.47, attend=SqueezeExcite
 )
-SEWideResNet18x2 = gated("SEWideResNet18x2", WideResNet18x2, 45_970_456, 6_696_054_784, 24.93, 7.65, attend=SqueezeExcite)
+SEWideResNet18x2 = gated(
+    "SEWideResNet18x2", WideResNet18x2, 45_970_456, 6_696_054_784, 24.93, 7.65, attend=SqueezeExcite
+)

@@ -13,6 +13,7 @@ from kvision.applications.inception_v4 import Grid
 from kvision.applications.polynet import mpoly, normalized, poly, way
 from kvision.blocks.bind import bind
 from kvision.evaluation import count_macs
+from kvision.layers import CBAM
 
 ROWS = [getattr(applications, name) for name in applications.list_models()]
 
@@ -124,6 +125,12 @@ TINY = [
         slow_in_xla=True,
     ),
     Tiny(applications.DenseNet121, (32, 48, 3), dict(depths=(1, 2), growth=4, start=8), slow_in_xla=True),
+    Tiny(
+        applications.CBAMResNet18,
+        (32, 48, 3),
+        dict(depths=(1, 1), widths=(8, 16), attend=bind(CBAM, ratio=4)),
+        slow_in_xla=True,
+    ),
 ]
 each_kind = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.row.name)
 
