@@ -19,6 +19,7 @@ def timm(
     crop: float = 1.0,
     auxiliary: tuple[str, ...] = (),
     rename: tuple[tuple[str, str], ...] = (),
+    interpolation: str = "bicubic",
 ) -> Weights:
     """Trained or converted by timm, under Apache 2.0; `top1` as timm measured it at `size`, by default 288.
 
@@ -29,7 +30,7 @@ def timm(
         changes or {},
         rename=rename,
         auxiliary=auxiliary,
-        preprocess=Preprocess(mean, std, size=(size, size), crop_fraction=crop, interpolation="bicubic"),
+        preprocess=Preprocess(mean, std, size=(size, size), crop_fraction=crop, interpolation=interpolation),
         license="apache-2.0",
         publisher_top1=top1 and (top1, "timm, results/results-imagenet.csv at 0173a139"),
     )
