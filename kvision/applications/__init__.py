@@ -148,6 +148,19 @@ from kvision.applications.cbam import (
     SEWideResNet18x1_5,
     SEWideResNet18x2,
 )
+from kvision.applications.resnest import (
+    ResNeSt50,
+    ResNeSt50Fast_1s1x64d,
+    ResNeSt50Fast_1s2x40d,
+    ResNeSt50Fast_1s4x24d,
+    ResNeSt50Fast_2s1x64d,
+    ResNeSt50Fast_2s2x40d,
+    ResNeSt50Fast_4s1x64d,
+    ResNeSt50Fast_4s2x40d,
+    ResNeSt101,
+    ResNeSt200,
+    ResNeSt269,
+)
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

@@ -18,6 +18,7 @@ from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
 from kvision.layers.prelu import PReLU
 from kvision.layers.recomputed import Recomputed
+from kvision.layers.split_attention import SplitAttention
 from kvision.layers.squeeze_excite import SqueezeExcite
 from kvision.layers.stochastic_depth import SkippedBranch, StochasticDepth
 from kvision.layers.stochastic_pooling import StochasticPooling2D
@@ -49,6 +50,7 @@ __all__ = [
     "Recomputed",
     "SkippedBranch",
     "SpatialGate",
+    "SplitAttention",
     "SqueezeExcite",
     "StochasticDepth",
     "StochasticPooling2D",

@@ -11,6 +11,7 @@ from kvision import applications
 from kvision.applications.bn_inception import Module
 from kvision.applications.inception_v4 import Grid
 from kvision.applications.polynet import mpoly, normalized, poly, way
+from kvision.applications.resnest import deep_stem
 from kvision.blocks.bind import bind
 from kvision.evaluation import count_macs
 from kvision.layers import CBAM
@@ -129,6 +130,12 @@ TINY = [
         applications.CBAMResNet18,
         (32, 48, 3),
         dict(depths=(1, 1), widths=(8, 16), attend=bind(CBAM, ratio=4)),
+        slow_in_xla=True,
+    ),
+    Tiny(
+        applications.ResNeSt50Fast_2s2x40d,
+        (32, 48, 3),
+        dict(depths=(1, 2), widths=(16, 32), stem=bind(deep_stem, width=4), zero_gamma=False),
         slow_in_xla=True,
     ),
 ]
