@@ -136,6 +136,7 @@ from kvision.applications.dpn import (
     DPN131,
 )
 from kvision.applications.nasnet import NASNetALarge
+from kvision.applications.neural_ode import ODENet, ODEResNet, RKNet
 from kvision.applications.cbam import (
     CBAMResNet18,
     CBAMResNet34,

@@ -92,7 +92,7 @@ class ODEBlock(keras.layers.Layer):
             ]
 
     def _specs(self, shape):
-        if isinstance(shape, list):
+        if isinstance(shape[0], (list, tuple)):
             return [self._specs(one) for one in shape]
         return keras.KerasTensor(shape, self.compute_dtype)
 
@@ -184,7 +184,7 @@ class ODEBlock(keras.layers.Layer):
         return [list(flat[place : place + size]) for place in range(0, len(flat), size)]
 
     def compute_output_shape(self, input_shape):
-        if isinstance(input_shape, list):
+        if isinstance(input_shape[0], (list, tuple)):
             return [self.compute_output_shape(shape) for shape in input_shape]
         return (input_shape[0], len(self.times), *input_shape[1:]) if self.return_sequences else tuple(input_shape)
 
@@ -193,9 +193,11 @@ class ODEBlock(keras.layers.Layer):
         return self.dynamics.count_macs(input_shape)
 
     def get_config(self):
+        dynamics = keras.saving.serialize_keras_object(self.dynamics)
+        dynamics.pop("build_config", None)  # built by this layer, its variables have their paths under it
         return {
             **super().get_config(),
-            "dynamics": keras.saving.serialize_keras_object(self.dynamics),
+            "dynamics": dynamics,
             "times": self.times,
             "solver": self.solver.name,
             "steps": self.steps,

@@ -126,6 +126,7 @@ TINY = [
         slow_in_xla=True,
     ),
     Tiny(applications.DenseNet121, (32, 48, 3), dict(depths=(1, 2), growth=4, start=8), slow_in_xla=True),
+    Tiny(applications.ODENet, (28, 34, 1), dict(width=4), slow_in_xla=True),
     Tiny(
         applications.CBAMResNet18,
         (32, 48, 3),
