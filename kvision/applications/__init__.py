@@ -128,6 +128,13 @@ from kvision.applications.resnext import (
     ResNeXt101_8x14d,
     ResNeXt101_64x4d,
 )
+from kvision.applications.residual_attention import (
+    Attention56,
+    Attention92,
+    AttentionInception56,
+    AttentionNeXt56,
+    AttentionNeXt92,
+)
 from kvision.applications.dpn import (
     DPN68,
     DPN92,

@@ -1,5 +1,6 @@
 """One mechanism per file; what needs weights or randomness is a layer. `MaxNorm` is a constraint."""
 
+from kvision.layers.attention_mask import ChannelMask, SpatialMask
 from kvision.layers.batch_normalization import BatchNormalization
 from kvision.layers.cbam import CBAM, ChannelGate, SpatialGate
 from kvision.layers.contrast import AdaptiveHistogramEqualization, HistogramEqualization, ImageAdjustment
@@ -18,6 +19,7 @@ from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
 from kvision.layers.prelu import PReLU
 from kvision.layers.recomputed import Recomputed
+from kvision.layers.resize_like import ResizeLike
 from kvision.layers.split_attention import SplitAttention
 from kvision.layers.squeeze_excite import SqueezeExcite
 from kvision.layers.stochastic_depth import SkippedBranch, StochasticDepth
@@ -31,6 +33,7 @@ __all__ = [
     "AdaptiveHistogramEqualization",
     "BatchNormalization",
     "ChannelGate",
+    "ChannelMask",
     "ContrastNormalization",
     "DifferenceOfGaussians",
     "DropConnect",
@@ -48,9 +51,11 @@ __all__ = [
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",
     "Recomputed",
+    "ResizeLike",
     "SkippedBranch",
     "SpatialGate",
     "SplitAttention",
+    "SpatialMask",
     "SqueezeExcite",
     "StochasticDepth",
     "StochasticPooling2D",

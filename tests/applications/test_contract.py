@@ -11,6 +11,8 @@ from kvision import applications
 from kvision.applications.bn_inception import Module
 from kvision.applications.inception_v4 import Grid
 from kvision.applications.polynet import mpoly, normalized, poly, way
+from kvision.applications.preact_resnet import PreActResNet
+from kvision.applications.residual_attention import stem
 from kvision.applications.resnest import deep_stem
 from kvision.blocks.bind import bind
 from kvision.evaluation import count_macs
@@ -106,6 +108,12 @@ TINY = [
         slow_in_xla=True,
     ),
     Tiny(applications.PyramidNet200_a450, (32, 48, 3), dict(depths=(1, 1), alpha=6, width=4), slow_in_xla=True),
+    Tiny(
+        applications.Attention56,
+        (32, 48, 3),
+        dict(base=PreActResNet((1, 1), widths=(4, 8), stem=bind(stem, width=8)), modules=((2,), ())),
+        slow_in_xla=True,
+    ),
     Tiny(
         applications.DPN92,
         (32, 48, 3),
