@@ -94,12 +94,14 @@ class BNInceptionRecipe(Architecture):
             8: `bind(googlenet.separable, convolve=normalized)`.
         average: `average(x, name=)`, 3x3 of stride 1. The authors' framework averages what lies in the image; Caffe's
             networks of this name count the border: `bind(average_pool, count_border=True)`.
+        attend: `attend(name=)` makes a layer that gates the output of each module; None for none.
     """
 
     stages: tuple[tuple[Module, ...], ...] = figure_5(128)
     convolve: Callable = normalized
     first: Callable = normalized
     average: Callable = average_pool
+    attend: Callable | None = None
 
     def respond(self, x, name):
         """No local response normalization, where GoogLeNet's stem has it."""
@@ -109,7 +111,10 @@ class BNInceptionRecipe(Architecture):
         x = stem(x, self)  # (B, 28, 28, 192)
         for stage, modules in enumerate(self.stages, start=3):
             for letter, module in lettered(modules):
-                x = inception(x, module, self, f"inception{stage}{letter}")
+                name = f"inception{stage}{letter}"
+                x = inception(x, module, self, name)
+                if self.attend is not None:
+                    x = self.attend(name=f"{name}.attend")(x)
         return x  # (B, 7, 7, 1024)
 
 

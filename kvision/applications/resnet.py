@@ -13,6 +13,7 @@ from kvision.applications._preprocessing import CIFAR10
 from kvision.applications._publishers import timm, torchvision
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.blocks.conv import At, conv3x3, conv_norm, conv_norm_relu, relu
+from kvision.blocks.head import pool_and_classify
 from kvision.blocks.stages import units
 from kvision.blocks.stem import stem_3x3, stem_7x7
 
@@ -31,11 +32,14 @@ def basic(x, unit, net):
     return conv_norm(y, unit.width, 3, at=unit.at(2), gamma=net.last_gamma)
 
 
-def bottleneck(x, unit, net):
-    """1x1, 3x3, 1x1: `(B, H, W, C)` to `(B, H/stride, W/stride, 4 width)`."""
+def bottleneck(x, unit, net, reduce: int = 1):
+    """1x1, 3x3, 1x1: `(B, H, W, C)` to `(B, H/stride, W/stride, 4 width)`.
+
+    The first convolution is `reduce` times narrower than the second; in the paper they are equally wide.
+    """
     inner = net.inner(unit.width)
     first, second = (unit.stride, 1) if net.stride_first else (1, unit.stride)
-    y = conv_norm_relu(x, inner, 1, first, at=unit.at(1))
+    y = conv_norm_relu(x, inner // reduce, 1, first, at=unit.at(1))
     y = net.spatial(y, inner, second, at=unit.at(2))
     return conv_norm(y, 4 * unit.width, at=unit.at(3), gamma=net.last_gamma)
 
@@ -97,6 +101,7 @@ class ResNet(Architecture):
         stride_first: a bottleneck strides its first 1x1 convolution, as the authors' nets do; the torch lineage strides
             the 3x3 (2 to 6 % more multiply-adds, and another function of the same weights).
         zero_gamma: the branch starts as zero: the last gamma of each block does (Goyal et al., arXiv:1706.02677, 5.1).
+        dropout: the share of the averages that training drops before the dense layer.
     """
 
     depths: tuple[int, ...]
@@ -110,6 +115,7 @@ class ResNet(Architecture):
     shortcut: Callable = project
     stride_first: bool = True
     zero_gamma: bool = False
+    dropout: float = 0.0
 
     def __post_init__(self):
         if len(self.depths) != len(self.widths) or min(self.depths + self.widths) < 1:
@@ -127,6 +133,9 @@ class ResNet(Architecture):
         for unit in units(self.depths, self.widths):
             x = self.connect(x, unit, self)
         return x  # (B, H/32, W/32, 4 * 512), the basic block (B, H/32, W/32, 512); (B, H/4, W/4, 64)
+
+    def classifier(self, x, classes, activation):
+        return pool_and_classify(x, classes, activation, self.dropout)
 
 
 TORCH = dict(stride_first=False)

@@ -30,9 +30,9 @@ def plain(x, filters, kernel, index, net):
     return net.rectify(x, name=f"features.{index + 1}"), index + 2
 
 
-def normalized(x, filters, kernel, index, net):
-    """With batch normalization, which is younger than the paper; torchvision keeps the biases."""
-    x = conv(x, filters, kernel, bias=0.0, initializer=net.initializer, name=f"features.{index}")
+def normalized(x, filters, kernel, index, net, bias: float | None = 0.0):
+    """With batch normalization, which is younger than the paper; torchvision keeps the biases. None for no bias."""
+    x = conv(x, filters, kernel, bias=bias, initializer=net.initializer, name=f"features.{index}")
     x = norm(x, name=f"features.{index + 1}")
     return net.rectify(x, name=f"features.{index + 2}"), index + 3
 
@@ -50,6 +50,7 @@ class VGG(Architecture):
         initializer: makes the kernels' initializer. The paper's N(0, 0.01) trains configuration A alone; Glorot's is
             what it found to train all (end of section 3.1).
         first: a layer after the first convolution, made from its `name`: local response normalization in A-LRN.
+        attend: `attend(name=)` makes a layer that gates what each convolution and its rectifier give; None for none.
         hidden: widths of the dense layers before the last.
         dropout: share of their outputs dropped in training.
     """
@@ -61,6 +62,7 @@ class VGG(Architecture):
     rectify: Callable = relu
     initializer: Callable = keras.initializers.GlorotUniform
     first: Callable | None = None
+    attend: Callable | None = None
     hidden: tuple[int, ...] = (4096, 4096)
     dropout: float = 0.5
 
@@ -70,6 +72,8 @@ class VGG(Architecture):
             for place in range(depth):
                 kernel = self.last_kernel if stage >= 2 and place == depth - 1 else 3
                 x, index = self.convolve(x, width, kernel, index, self)
+                if self.attend is not None:
+                    x = self.attend(name=f"features.{index - 1}.attend")(x)
                 if self.first is not None and (stage, place) == (0, 0):
                     x = self.first(name="lrn")(x)
             x = keras.layers.MaxPooling2D(2, 2, name=f"features.{index}")(x)
