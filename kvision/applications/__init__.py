@@ -143,6 +143,19 @@ from kvision.applications.dpn import (
     DPN131,
 )
 from kvision.applications.nasnet import NASNetALarge
+from kvision.applications.senet import (
+    SEBNInception,
+    SEInceptionResNetV2,
+    SENet154,
+    SEResNet18,
+    SEResNet34,
+    SEResNet50,
+    SEResNet101,
+    SEResNet152,
+    SEResNeXt50,
+    SEResNeXt101,
+    SEVGG16,
+)
 from kvision.applications.neural_ode import ODENet, ODEResNet, RKNet
 from kvision.applications.cbam import (
     CBAMResNet18,

@@ -14,7 +14,10 @@ from kvision.applications.polynet import mpoly, normalized, poly, way
 from kvision.applications.preact_resnet import PreActResNet
 from kvision.applications.residual_attention import stem
 from kvision.applications.resnest import deep_stem
+from kvision.applications.resnet import same
+from kvision.applications.senet import stem_deep
 from kvision.blocks.bind import bind
+from kvision.blocks.conv import conv3x3
 from kvision.evaluation import count_macs
 from kvision.layers import CBAM
 
@@ -145,6 +148,26 @@ TINY = [
         applications.ResNeSt50Fast_2s2x40d,
         (32, 48, 3),
         dict(depths=(1, 2), widths=(16, 32), stem=bind(deep_stem, width=4), zero_gamma=False),
+        slow_in_xla=True,
+    ),
+    Tiny(
+        applications.SENet154,
+        (32, 48, 3),
+        dict(
+            depths=(1, 1),
+            widths=(4, 8),
+            stem=bind(stem_deep, widths=(4, 4, 8)),
+            inner=same,
+            spatial=bind(conv3x3, groups=2),
+            dropout=0.0,
+        ),
+        slow_in_xla=True,
+    ),
+    Tiny(
+        applications.SEVGG16,
+        (32, 48, 3),
+        dict(depths=(1,) * 5, widths=(16,) * 5, hidden=(8,), dropout=0.0),
+        any_size=False,
         slow_in_xla=True,
     ),
 ]
