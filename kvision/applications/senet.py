@@ -64,6 +64,7 @@ CAFFE_DEEP = (
     (r"^layer0\.conv2\.", "conv1.3."),
     (r"^layer0\.bn2\.", "conv1.4."),
     (r"^layer0\.conv3\.", "conv1.6."),
+    (r"^layer0\.bn3\.", "bn1."),
 )
 
 

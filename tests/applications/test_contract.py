@@ -15,7 +15,6 @@ from kvision.applications.preact_resnet import PreActResNet
 from kvision.applications.residual_attention import stem
 from kvision.applications.resnest import deep_stem
 from kvision.applications.resnet import same
-from kvision.applications.senet import stem_deep
 from kvision.blocks.bind import bind
 from kvision.blocks.conv import conv3x3
 from kvision.evaluation import count_macs
@@ -156,7 +155,6 @@ TINY = [
         dict(
             depths=(1, 1),
             widths=(4, 8),
-            stem=bind(stem_deep, widths=(4, 4, 8)),
             inner=same,
             spatial=bind(conv3x3, groups=2),
             dropout=0.0,
