@@ -158,7 +158,7 @@ SEResNeXt101 = with_gate(
         torch("seresnext101_32x4d.gluon_in1k", 80.892, **GLUON),
     ),
 )
-# Batch-normalized, to train from scratch (section 4.1); its convolutions have no biases, which the norms would undo.
+# Batch-normalized, to train from scratch; its convolutions have no biases, which the norms would undo.
 SEVGG16 = with_gate(
     replace(VGG16, architecture=replace(VGG16.architecture, convolve=bind(vgg.normalized, bias=None))),
     params=138_592_560,

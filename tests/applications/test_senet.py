@@ -156,7 +156,7 @@ def test_what_the_gates_add(plain, places, less):
 
 
 def test_se_resnet_50_adds_ten_percent():
-    """Section 4: about 2.5 million parameters more than ResNet-50's 25 million, for 0.26 % more computation."""
+    """As the paper says: about 2.5 million parameters more than ResNet-50's 25 million, for 0.26 % more computation."""
     assert 2 / 16 * sum(number * channels**2 for number, channels in RESNET50) == 2_514_944
     assert applications.SEResNet50.macs / applications.ResNet50.macs - 1 < 0.0026
 
