@@ -1,21 +1,18 @@
 """ResNeSt: Split-Attention Networks: Zhang et al., CVPR Workshops 2022, arXiv:2004.08955.
 
 The split-attention block of section 3 is ResNet's bottleneck with `split_attention` for its 3x3 convolution, in the
-radix-major form of section 3.2. The network's tweaks of section 4 are `deep_stem` and `pooled_shortcut`, both of
-ResNet-D (He et al., "Bag of Tricks", arXiv:1812.01187), and the average pooling in `split_attention`.
+radix-major form of section 3.2. The network's tweaks of section 4 are the stem of three 3x3 convolutions and
+`pooled_shortcut`, both of ResNet-D (He et al., "Bag of Tricks", arXiv:1812.01187), and the average pooling in
+`split_attention`.
 """
-
-from dataclasses import dataclass
-
-import keras
 
 from kvision.applications._publishers import timm
 from kvision.applications._record import Paper, Reported, Variant
 from kvision.applications.resnet import ResNet
 from kvision.applications.resnext import cardinal
+from kvision.applications.senet import stem_deep
 from kvision.blocks.bind import bind
 from kvision.blocks.conv import At, conv_norm, conv_norm_relu
-from kvision.blocks.head import pool_and_classify
 from kvision.blocks.pool import average_pool
 from kvision.layers import SplitAttention
 
@@ -39,15 +36,6 @@ PAPER = Paper(
     month="2020-04",
     arxiv="2004.08955",
 )
-
-
-def deep_stem(x, width=32):
-    """Three 3x3 convolutions and 3x3 max-pooling: `(B, H, W, C)` to `(B, H/4, W/4, 2 width)`."""
-    x = conv_norm_relu(x, width, 3, 2, at=At("conv1.0", "conv1.1", "conv1.2"))
-    x = conv_norm_relu(x, width, 3, at=At("conv1.3", "conv1.4", "conv1.5"))
-    x = conv_norm_relu(x, 2 * width, 3, at=At("conv1.6", "bn1", "relu"))
-    x = keras.layers.ZeroPadding2D(1, name="maxpool.pad")(x)
-    return keras.layers.MaxPooling2D(3, 2, name="maxpool")(x)
 
 
 def pooled_shortcut(x, filters, unit):
@@ -82,34 +70,22 @@ def split_attention(x, filters, stride=1, *, at: At, radix=2, cardinality=1, fas
     return pool(x) if stride > 1 and not fast else x
 
 
-@dataclass(frozen=True)
-class ResNeSt(ResNet):
-    """A ResNet of split-attention blocks, and dropout.
-
-    Args:
-        dropout: the share of the averages before the last layer that training drops. (The paper also drops blocks of
-            feature maps in the last two stages, by DropBlock, arXiv:1810.12890, which is not here.)
-    """
-
-    dropout: float = 0.0
-
-    def classifier(self, x, classes, activation):
-        return pool_and_classify(x, classes, activation, self.dropout)
-
-
-def resnest(depths, stem=32, radix=2, cardinality=1, base=64, fast=False, **changes) -> ResNeSt:
+def resnest(depths, stem=32, radix=2, cardinality=1, base=64, fast=False, **changes) -> ResNet:
     """ResNeSt of the setting `{radix}s{cardinality}x{base}d`.
+
+    The paper also drops blocks of feature maps in the last two stages in training, by DropBlock (arXiv:1810.12890),
+    which is not here.
 
     Args:
         depths: units in each stage.
         stem: width of the first convolution.
         radix, cardinality, fast: as of `split_attention`.
         base: width of a cardinal group in a unit of width 64.
-        **changes: other fields of `ResNeSt`.
+        **changes: other fields of `ResNet`.
     """
-    return ResNeSt(
+    return ResNet(
         depths,
-        stem=bind(deep_stem, width=stem),
+        stem=bind(stem_deep, widths=(stem, stem, 2 * stem)),
         inner=bind(cardinal, cardinality=cardinality, base=base),
         spatial=bind(split_attention, radix=radix, cardinality=cardinality, fast=fast),
         shortcut=pooled_shortcut,

@@ -13,8 +13,8 @@ from kvision.applications.inception_v4 import Grid
 from kvision.applications.polynet import mpoly, normalized, poly, way
 from kvision.applications.preact_resnet import PreActResNet
 from kvision.applications.residual_attention import stem
-from kvision.applications.resnest import deep_stem
 from kvision.applications.resnet import same
+from kvision.applications.senet import stem_deep
 from kvision.blocks.bind import bind
 from kvision.blocks.conv import conv3x3
 from kvision.evaluation import count_macs
@@ -146,7 +146,7 @@ TINY = [
     Tiny(
         applications.ResNeSt50Fast_2s2x40d,
         (32, 48, 3),
-        dict(depths=(1, 2), widths=(16, 32), stem=bind(deep_stem, width=4), zero_gamma=False),
+        dict(depths=(1, 2), widths=(16, 32), stem=bind(stem_deep, widths=(4, 4, 8)), zero_gamma=False),
         slow_in_xla=True,
     ),
     Tiny(

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from kvision import applications
-from kvision.applications.resnest import deep_stem, pooled_shortcut, split_attention
+from kvision.applications.resnest import pooled_shortcut, split_attention
+from kvision.applications.senet import stem_deep
 from kvision.blocks.bind import bind
 from kvision.blocks.conv import At
 from kvision.blocks.stages import Unit
@@ -19,7 +20,7 @@ TINY = dict(
     input_shape=(32, 48, 3),
     depths=(1, 2),
     widths=(16, 32),
-    stem=bind(deep_stem, width=4),
+    stem=bind(stem_deep, widths=(4, 4, 8)),
     classifier_activation=None,
 )
 
