@@ -1,7 +1,9 @@
 """Every kind of network exports, and a process without Keras and kvision answers what the network answers."""
 
 import numpy as np
+import pytest
 
+from kvision import applications
 from kvision.classifier import Preprocess
 from kvision.export import savedmodel
 from tests.applications.test_contract import TINY
@@ -33,3 +35,26 @@ def test_every_kind_of_network_is_served_without_keras(tmp_path):
             assert np.ptp(scores, axis=0).max() > 1e-3 * largest, f"{name}: the scores do not depend on the image"
             difference = np.abs(answers[folder] - scores).max() / largest
             assert difference < 1e-5, f"{name}, oneDNN {onednn}: {difference:.1e} of the largest logit"
+
+
+def slow(name):
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", ["CBAMResNet50", slow("ResNeSt50"), slow("Attention56"), slow("SENet154")])
+def test_whole_networks_are_served_without_keras(name, tmp_path):
+    """At full width and depth, on small images."""
+    model = getattr(applications, name)(input_shape=(64, 64, 3), classifier_activation=None)
+    random = np.random.default_rng(1)
+    pixels = random.uniform(0, 128, (2, 64, 64, 3)) + [[[[0, 0, 128]]], [[[128, 64, 0]]]]
+    pixels = pixels.astype("float32")
+    for variable in model.trainable_variables:
+        if variable.name == "beta":  # around 0 they would make a deep random network chaotic
+            variable.assign(random.normal(0.5, 0.5, variable.shape))
+    for layer in model.layers:
+        layer.momentum = 0.0  # of batch norms: the statistics of this batch, as after training
+    model((pixels / 255 - 0.5) / 0.3, training=True)
+    folder = savedmodel(model, tmp_path / name, preprocess=Preprocess((0.5,), (0.3,)))
+    scores = model.predict_on_batch((pixels / 255 - 0.5) / 0.3)
+    assert np.ptp(scores, axis=0).max() > 1e-3 * np.abs(scores).max()
+    assert np.abs(ask({folder: pixels})[folder] - scores).max() < 1e-5 * np.abs(scores).max()
