@@ -20,6 +20,8 @@ from kvision.layers.pointwise_conv2d import PointwiseConv2D
 from kvision.layers.prelu import PReLU
 from kvision.layers.recomputed import Recomputed
 from kvision.layers.resize_like import ResizeLike
+from kvision.layers.spatial_transformer import SpatialSampler, SpatialTransformer
+from kvision.layers.spatial_transforms import Affine, Attention, Projective, ThinPlateSpline, Translation
 from kvision.layers.split_attention import SplitAttention
 from kvision.layers.squeeze_excite import SqueezeExcite
 from kvision.layers.stochastic_depth import SkippedBranch, StochasticDepth
@@ -31,6 +33,8 @@ __all__ = [
     "CBAM",
     "LRN",
     "AdaptiveHistogramEqualization",
+    "Affine",
+    "Attention",
     "BatchNormalization",
     "ChannelGate",
     "ChannelMask",
@@ -50,15 +54,20 @@ __all__ = [
     "PReLU",
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",
+    "Projective",
     "Recomputed",
     "ResizeLike",
     "SkippedBranch",
     "SpatialGate",
     "SplitAttention",
     "SpatialMask",
+    "SpatialSampler",
+    "SpatialTransformer",
     "SqueezeExcite",
     "StochasticDepth",
     "StochasticPooling2D",
+    "ThinPlateSpline",
     "TrainableSubsampling",
+    "Translation",
     "WidthNormalization",
 ]

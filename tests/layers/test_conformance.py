@@ -33,6 +33,12 @@ class Growth(keras.layers.Layer):
         return {**super().get_config(), "units": self.dense.units}
 
 
+def localised(**arguments):
+    """Arguments of a spatial transformer with a small localisation network, made under the policy of the test."""
+    network = keras.Sequential([keras.layers.Conv2D(3, 1), keras.layers.GlobalAveragePooling2D()])
+    return dict(localisation=network, **arguments)
+
+
 # Name, arguments (or what makes them), shape of the input (or shapes of several), shape of the output.
 CASES = [
     ("AdaptiveHistogramEqualization", dict(tiles=2), (2, 5, 7, 3), (2, 5, 7, 3)),
@@ -107,6 +113,22 @@ CASES = [
     ("SplitAttention", dict(radix=3, cardinality=2, ratio=1), (2, 5, 7, 12), (2, 5, 7, 4)),
     ("SplitAttention", dict(radix=1, cardinality=4), (2, 5, 7, 4), (2, 5, 7, 4)),
     ("SpatialMask", {}, (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("SpatialSampler", {}, [(2, 5, 7, 4), (2, 6)], (2, 5, 7, 4)),
+    ("SpatialSampler", dict(transform=layers.Projective()), [(2, 5, 7, 4), (2, 8)], (2, 5, 7, 4)),
+    ("SpatialSampler", dict(transform=layers.Translation(0.5)), [(2, 5, 7, 4), (2, 2)], (2, 5, 7, 4)),
+    (
+        "SpatialSampler",
+        dict(transform=layers.Attention(), size=(3, 4)),
+        [(2, 5, 7, 4), (2, 3)],
+        (2, 3, 4, 4),
+    ),
+    ("SpatialTransformer", localised, (2, 5, 7, 4), (2, 5, 7, 4)),
+    (
+        "SpatialTransformer",
+        lambda: localised(transform=layers.ThinPlateSpline(4), size=(1, 9)),
+        (2, 5, 7, 4),
+        (2, 1, 9, 4),
+    ),
     ("SqueezeExcite", dict(ratio=2), (2, 5, 7, 4), (2, 5, 7, 4)),
     ("StochasticDepth", dict(survival=0.5), (2, 5, 7, 4), (2, 5, 7, 4)),
     ("StochasticDepth", dict(survival=0.5, per="sample", seed=1), (2, 4), (2, 4)),
