@@ -63,12 +63,17 @@ class Auxiliary:
 class Architecture:
     """A recipe. A family subclasses it with its fields and writes `features`."""
 
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """What stands between batch and classes in the output: nothing, or (5,) where five digits are read at once."""
+        return ()
+
     def features(self, x):
         """The last feature map `(B, H', W', C')` of an image `(B, H, W, C)`."""
         raise NotImplementedError
 
     def classifier(self, x, classes: int, activation):
-        """Class scores `(B, classes)` of the last feature map."""
+        """Class scores `(B, *positions, classes)` of the last feature map."""
         return pool_and_classify(x, classes, activation)
 
     def auxiliaries(self) -> tuple[Auxiliary, ...]:

@@ -185,7 +185,11 @@ def test_counts_are_exact_and_names_unique(row, without_initial_values):
     model = row()
     assert parameters(model) == row.params
     assert count_macs(model) == row.macs
-    assert model.input_shape == (None, *row.input_shape) and model.output_shape == (None, row.classes)
+    assert model.input_shape == (None, *row.input_shape) and model.output_shape == (
+        None,
+        *row.architecture.positions,
+        row.classes,
+    )
     names = [operation.name for operation in model.operations]
     assert len(set(names)) == len(names)
     assert model.name == row.name.lower() and model.origin.row == row.name
@@ -242,7 +246,8 @@ def test_trains_under_mixed_precision(tiny, policy, jit):
     model = tiny()
     model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=jit)
     random = np.random.default_rng(0)
-    x, y = random.normal(size=(8, *tiny.shape)).astype("float32"), random.integers(0, 5, 8)
+    x = random.normal(size=(8, *tiny.shape)).astype("float32")
+    y = random.integers(0, 5, (8, *tiny.row.architecture.positions))
     losses = model.fit(x, y, batch_size=8, epochs=4, verbose=0).history["loss"]
     assert np.isfinite(losses).all() and losses[-1] < losses[0]
     assert model.output.dtype == "float32" and model.layers[-1].compute_dtype == "float32"
@@ -261,7 +266,7 @@ def test_other_input_shapes(tiny, grow, channels):
     model = tiny(input_shape=shape)
     image = np.ones((1, shape[0] or height + 8, shape[1] or width, channels), "float32")
     scores = keras.ops.convert_to_numpy(model(image))
-    assert scores.shape == (1, 5) and abs(scores.sum() - 1) < 1e-5
+    assert scores.shape == (1, *tiny.row.architecture.positions, 5) and np.abs(scores.sum(-1) - 1).max() < 1e-5
 
 
 @each_kind
