@@ -38,6 +38,15 @@ from kvision.applications.googlenet import GoogLeNet
 from kvision.applications.perceptron import MLP30, MLP300
 from kvision.applications.bn_inception import BNInception, BNInceptionSlim
 from kvision.applications.highway import Highway10, Highway19, HighwayMLP
+from kvision.applications.spatial_transformer import (
+    STCNN,
+    STFCN,
+    SVHNCNN,
+    STCNN2xCUB,
+    STCNN4xCUB,
+    STCNNMultiSVHN,
+    STCNNSingleSVHN,
+)
 from kvision.applications.inception_v3 import InceptionV3
 from kvision.applications.resnet import (
     ResNet18,

@@ -2,5 +2,6 @@
 
 from kvision.evaluation.macs import count_macs
 from kvision.evaluation.report import Evaluation, evaluate
+from kvision.evaluation.sequence_accuracy import SequenceAccuracy
 
-__all__ = ["Evaluation", "count_macs", "evaluate"]
+__all__ = ["Evaluation", "SequenceAccuracy", "count_macs", "evaluate"]

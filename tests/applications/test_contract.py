@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from kvision import applications
-from kvision.applications.bn_inception import Module
+from kvision.applications.bn_inception import BNInceptionRecipe, Module
 from kvision.applications.inception_v4 import Grid
 from kvision.applications.polynet import mpoly, normalized, poly, way
 from kvision.applications.preact_resnet import PreActResNet
 from kvision.applications.residual_attention import stem
 from kvision.applications.resnet import same
 from kvision.applications.senet import stem_deep
+from kvision.applications.spatial_transformer import dense
 from kvision.blocks.bind import bind
 from kvision.blocks.conv import conv3x3
 from kvision.evaluation import count_macs
@@ -76,6 +77,26 @@ TINY = [
     ),
     Tiny(applications.Highway19, (32, 48, 3), dict(depths=(1, 1, 1), widths=(8, 12, 16), last=8)),
     Tiny(applications.HighwayMLP, (6, 8, 1), dict(depth=3, width=8), any_size=False),
+    Tiny(applications.STCNN, (28, 28, 1), dict(convolutions=((4, 9), (6, 7))), any_size=False),
+    Tiny(
+        applications.STCNNMultiSVHN,
+        (16, 24, 3),
+        dict(localise=(bind(dense, widths=(8,)),) * 2, widths=(4, 6, 6), pooled=(1, 3), hidden=(8,), dropout=0.0),
+        any_size=False,
+        slow_in_xla=True,
+    ),
+    Tiny(
+        applications.STCNN2xCUB,
+        (32, 48, 3),
+        dict(
+            crop=(32, 48),
+            trunk=BNInceptionRecipe(((Module(None, (4, 8), (4, 8), None),),)),
+            hidden=(8, 8),
+            dropout=0.0,
+        ),
+        any_size=False,
+        slow_in_xla=True,
+    ),
     Tiny(applications.ResNet20, (32, 48, 3), dict(depths=(1, 1, 1), widths=(16, 24, 24))),
     Tiny(applications.ResNet50, (32, 48, 3), dict(depths=(1, 1, 1, 1), widths=(4, 8, 8, 8))),
     Tiny(applications.PreActResNet200, (32, 48, 3), dict(depths=(1, 2), widths=(4, 8)), slow_in_xla=True),
