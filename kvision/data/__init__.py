@@ -1,6 +1,7 @@
 """The tf.data room: where images come from, how they are augmented, and the batches that `model.fit` reads."""
 
 from kvision.data.augmentation import Augmentation, RandomCropWithPadding, RandomFlip
+from kvision.data.distortion import RandomClutter, RandomProjection, RandomSimilarity, RandomSpline
 from kvision.data.images import decode_image, resize_for_evaluation
 from kvision.data.pipeline import evaluation_batches, steps, training_batches
 from kvision.data.sources import load
@@ -9,8 +10,12 @@ from kvision.data.statistics import pixel_statistics
 
 __all__ = [
     "Augmentation",
+    "RandomClutter",
     "RandomCropWithPadding",
     "RandomFlip",
+    "RandomProjection",
+    "RandomSimilarity",
+    "RandomSpline",
     "Split",
     "decode_image",
     "evaluation_batches",
