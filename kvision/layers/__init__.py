@@ -2,6 +2,7 @@
 
 from kvision.layers.attention_mask import ChannelMask, SpatialMask
 from kvision.layers.batch_normalization import BatchNormalization
+from kvision.layers.capsule import Capsule, CapsuleLength, PrimaryCapsules
 from kvision.layers.cbam import CBAM, ChannelGate, SpatialGate
 from kvision.layers.contrast import AdaptiveHistogramEqualization, HistogramEqualization, ImageAdjustment
 from kvision.layers.contrast_normalization import ContrastNormalization
@@ -38,6 +39,8 @@ __all__ = [
     "BatchNormalization",
     "ChannelGate",
     "ChannelMask",
+    "Capsule",
+    "CapsuleLength",
     "ContrastNormalization",
     "DifferenceOfGaussians",
     "DropConnect",
@@ -55,6 +58,7 @@ __all__ = [
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",
     "Projective",
+    "PrimaryCapsules",
     "Recomputed",
     "ResizeLike",
     "SkippedBranch",
