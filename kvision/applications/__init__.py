@@ -165,6 +165,7 @@ from kvision.applications.senet import (
     SEResNeXt101,
     SEVGG16,
 )
+from kvision.applications.capsnet import CapsNet, CapsNetBaseline, CapsNetMultiMNIST
 from kvision.applications.neural_ode import ODENet, ODEResNet, RKNet
 from kvision.applications.cbam import (
     CBAMResNet18,

@@ -42,7 +42,7 @@ class Auxiliary:
     """A classifier that only training sees.
 
     Args:
-        after: the layer of the features whose output it reads.
+        after: the layer whose output it reads.
         classify: `classify(x, classes, activation)`: class scores `(B, classes)` of that output.
         weight: of its loss in the total.
     """
@@ -51,9 +51,9 @@ class Auxiliary:
     classify: Callable
     weight: float = 0.3
 
-    def head(self, features: keras.Model, classes: int, activation) -> tuple[Any, TrainingHead]:
+    def head(self, network: keras.Model, classes: int, activation) -> tuple[Any, TrainingHead]:
         """The tensor that it reads, and what reads it."""
-        tensor = features.get_layer(self.after).output
+        tensor = network.get_layer(self.after).output
         inputs = keras.Input(tensor.shape[1:], name=f"{self.after}.tapped")
         branch = keras.Model(inputs, self.classify(inputs, classes, activation))
         return tensor, TrainingHead(branch, self.weight, name=f"{self.after}.head")
@@ -77,7 +77,7 @@ class Architecture:
         return pool_and_classify(x, classes, activation)
 
     def auxiliaries(self) -> tuple[Auxiliary, ...]:
-        """Classifiers that only training sees."""
+        """What only training sees: `Auxiliary`s, or others with such a `head`."""
         return ()
 
 
@@ -94,6 +94,8 @@ class Variant:
         input_shape: height, width and channels that the paper trains or tests at.
         classes: of its classification layer.
         preprocess: the paper's, for rows without published weights.
+        scores: what the top gives for the classes: "probabilities", which `classifier_activation` makes of logits and
+            which sum to 1, or "lengths" of capsules, each a probability of its own.
         reported: the authors' figures.
         weights: published checkpoints; the first is what `weights="imagenet"` means.
     """
@@ -106,6 +108,7 @@ class Variant:
     input_shape: tuple[int, int, int] = (224, 224, 3)
     classes: int = 1000
     preprocess: Preprocess | None = None
+    scores: str = "probabilities"
     reported: tuple[Reported, ...] = ()
     weights: tuple[Weights, ...] = ()
 
@@ -152,7 +155,7 @@ class Variant:
             _check_published_top(self, weights, classes, classifier_activation)
         architecture = self._change(changes)
         inputs, x = _inputs(self, include_top, input_tensor, input_shape)
-        features = x = architecture.features(x)
+        x = architecture.features(x)
         if include_top:
             x = architecture.classifier(x, classes, classifier_activation)
         elif pooling is not None:
@@ -169,8 +172,8 @@ class Variant:
         )
         heads = []
         if include_top and (auxiliaries := architecture.auxiliaries()):
-            graph = keras.Model(inputs, features)
-            heads = [auxiliary.head(graph, classes, classifier_activation) for auxiliary in auxiliaries]
+            network = keras.Model(inputs, x)
+            heads = [auxiliary.head(network, classes, classifier_activation) for auxiliary in auxiliaries]
         model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin, heads=heads)
         checkpoint.load(model, include_top)
         return model

@@ -88,7 +88,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     steps = data.steps(train, options.batch)
     model.compile(
         optimizer(options, steps),
-        losses.SmoothedCrossentropy(options.smoothing),
+        losses.MarginLoss() if row.scores == "lengths" else losses.SmoothedCrossentropy(options.smoothing),
         metrics=["accuracy"],
     )
     recorded = {flag.name: flag.value for flag in options.get_flags_for_module(__name__)}

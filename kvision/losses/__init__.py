@@ -1,5 +1,6 @@
 """Losses that Keras does not have."""
 
+from kvision.losses.margin_loss import MarginLoss
 from kvision.losses.smoothed_crossentropy import SmoothedCrossentropy
 
-__all__ = ["SmoothedCrossentropy"]
+__all__ = ["MarginLoss", "SmoothedCrossentropy"]

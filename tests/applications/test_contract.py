@@ -20,6 +20,7 @@ from kvision.blocks.bind import bind
 from kvision.blocks.conv import conv3x3
 from kvision.evaluation import count_macs
 from kvision.layers import CBAM
+from kvision.losses import MarginLoss
 
 ROWS = [getattr(applications, name) for name in applications.list_models()]
 
@@ -189,6 +190,14 @@ TINY = [
         any_size=False,
         slow_in_xla=True,
     ),
+    Tiny(
+        applications.CapsNet,
+        (20, 24, 1),
+        dict(filters=8, capsules=12, dimensions=(4, 6), decoder=(8,)),
+        any_size=False,
+        slow_in_xla=True,
+    ),
+    Tiny(applications.CapsNetBaseline, (8, 10, 1), dict(widths=(4, 6), hidden=(8,), dropout=0.0), any_size=False),
 ]
 each_kind = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.row.name)
 
@@ -265,7 +274,8 @@ def test_trains_under_mixed_precision(tiny, policy, jit):
     """In mixed_float16 with its loss scaling."""
     keras.config.set_dtype_policy(policy)
     model = tiny()
-    model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=jit)
+    loss = MarginLoss() if tiny.row.scores == "lengths" else "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.SGD(0.01), loss, jit_compile=jit)
     random = np.random.default_rng(0)
     x = random.normal(size=(8, *tiny.shape)).astype("float32")
     y = random.integers(0, 5, (8, *tiny.row.architecture.positions))
@@ -288,6 +298,8 @@ def test_other_input_shapes(tiny, grow, channels):
     image = np.ones((1, shape[0] or height + 8, shape[1] or width, channels), "float32")
     scores = keras.ops.convert_to_numpy(model(image))
     assert scores.shape == (1, *tiny.row.architecture.positions, 5) and np.abs(scores.sum(-1) - 1).max() < 1e-5
+    assert scores.shape == (1, 5) and scores.min() >= 0 and scores.max() <= 1
+    assert tiny.row.scores == "lengths" or abs(scores.sum() - 1) < 1e-5
 
 
 @each_kind
