@@ -171,6 +171,34 @@ def reconstruct(model: keras.Model, images, labels=None):
     return head.reconstruct(capsules, head.shown(labels, capsules.shape[1]))
 
 
+# Section 5.1: one dimension at a time, by up to 0.25 in steps of 0.05.
+PERTURBATIONS = tuple(number / 20 for number in range(-5, 6))
+
+
+def perturb(model: keras.Model, image, label=None, values=PERTURBATIONS):
+    """Figure 4: images `(D, N, H, W, C)`, decoded after each of N values was added to each of a capsule's D dimensions.
+
+    Args:
+        model: a CapsNet with its decoder.
+        image: `(H, W, C)`.
+        label: the class whose capsule is decoded; None for the longest.
+        values: what to add; `kvision.visualize.perturbations` draws the result.
+
+    Raises:
+        ValueError: the model has no decoder.
+    """
+    head = decoder(model)
+    capsules = keras.Model(model.input, model.get_layer("digitcaps").output)(ops.expand_dims(image, 0))[0]
+    if label is None:
+        label = ops.argmax(ops.norm(ops.cast(capsules, "float32"), axis=-1))
+    _, size = capsules.shape
+    added = ops.reshape(ops.convert_to_tensor(values, capsules.dtype), (1, -1, 1))
+    changed = capsules[label] + added * ops.expand_dims(ops.eye(size, dtype=capsules.dtype), 1)  # (D, N, D)
+    mask = ops.one_hot(label, capsules.shape[0], dtype=capsules.dtype)
+    images = head.branch(ops.reshape(changed, (-1, 1, size)) * ops.reshape(mask, (1, -1, 1)))
+    return ops.reshape(images, (size, len(values), *images.shape[1:]))
+
+
 def decoder(model: keras.Model) -> ReconstructionHead:
     """The decoder that a CapsNet trains with; its `branch` maps capsules to images.
 

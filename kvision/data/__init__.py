@@ -3,6 +3,7 @@
 from kvision.data.augmentation import Augmentation, RandomCropWithPadding, RandomFlip
 from kvision.data.distortion import RandomClutter, RandomProjection, RandomSimilarity, RandomSpline
 from kvision.data.images import decode_image, resize_for_evaluation
+from kvision.data.overlap import OverlappingPairs
 from kvision.data.pipeline import evaluation_batches, steps, training_batches
 from kvision.data.sources import load
 from kvision.data.split import Split
@@ -11,6 +12,7 @@ from kvision.data.statistics import pixel_statistics
 __all__ = [
     "Augmentation",
     "RandomClutter",
+    "OverlappingPairs",
     "RandomCropWithPadding",
     "RandomFlip",
     "RandomProjection",

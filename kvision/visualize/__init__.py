@@ -4,5 +4,6 @@ from kvision.visualize.confusion import confusion
 from kvision.visualize.curves import curves
 from kvision.visualize.figure import save
 from kvision.visualize.mistakes import mistakes
+from kvision.visualize.perturbations import perturbations
 
-__all__ = ["confusion", "curves", "mistakes", "save"]
+__all__ = ["confusion", "curves", "mistakes", "perturbations", "save"]

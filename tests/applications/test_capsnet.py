@@ -3,10 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from kvision import applications
-from kvision.applications.capsnet import decoder, reconstruct
+from kvision.applications.capsnet import PERTURBATIONS, decoder, perturb, reconstruct
+from kvision.data import OverlappingPairs
+from kvision.evaluation import ExactMatch
 from kvision.losses import MarginLoss
 from tests.applications.test_contract import parameters
 
@@ -131,3 +134,36 @@ def test_the_baseline_of_section_5(without_initial_values):
     assert [model.get_layer(f"fc{number}.drop").rate for number in (1, 2)] == [0.0, 0.5]
     assert round(parameters(model) / 1e6, 1) == 35.4
     keras.backend.clear_session()
+
+
+def test_one_dimension_is_perturbed_at_a_time():
+    """By -0.25 to 0.25 in steps of 0.05 (section 5.1)."""
+    model = network()
+    images = np.array(perturb(model, X[0], label=2))
+    assert images.shape == (6, 11, 20, 20, 1) and len(PERTURBATIONS) == 11
+    np.testing.assert_allclose(np.diff(PERTURBATIONS), 0.05)
+    assert (PERTURBATIONS[0], PERTURBATIONS[-1]) == (-0.25, 0.25)
+    plain = np.array(reconstruct(model, X[:1], np.array([2])))[0, 0]
+    for images_of_one in images:
+        np.testing.assert_allclose(images_of_one[5], plain, atol=1e-6)  # nothing added
+    v = np.zeros((1, 4, 6), "float32")
+    v[0, 2] = capsules(model, X[:1])[0, 2]
+    v[0, 2, 3] += 0.25
+    np.testing.assert_allclose(images[3, 10], decoder(model).branch(v)[0], atol=1e-6)
+    longest = int(model.predict(X[:1], verbose=0).argmax())
+    np.testing.assert_array_equal(perturb(model, X[0]), perturb(model, X[0], longest))
+
+
+def test_two_overlapping_digits_are_learned():
+    """MultiMNIST by plain fit: pairs from tf.data, the margin loss and the decoder, and exact match."""
+    images, labels = load_digits(return_X_y=True)
+    pairs = OverlappingPairs(10, shift=4, limit=16)
+    batches = tf.data.Dataset.from_tensors((images[:30].reshape(-1, 8, 8, 1).astype("float32"), labels[:30]))
+    batches = batches.map(lambda images, labels: pairs(images, labels, seed=(0, 1)))
+    batches = batches.map(lambda images, labels: (tf.pad(images, [[0, 0], [2, 2], [2, 2], [0, 0]]) / 16, labels))
+    model = applications.CapsNet(**{**SMALL, "classes": 10, "capsules": 8}, digits=2)
+    model.compile(keras.optimizers.Adam(0.01), MarginLoss(), metrics=[ExactMatch()])
+    before = model.evaluate(batches, verbose=0, return_dict=True)
+    model.fit(batches.repeat(40), steps_per_epoch=40, shuffle=False, verbose=0)
+    after = model.evaluate(batches, verbose=0, return_dict=True)
+    assert before["exact_match"] < 0.3 and after["exact_match"] > 0.8 and after["loss"] < before["loss"] / 2
