@@ -104,7 +104,9 @@ class CapsuleNetwork(Architecture):
     """Convolution, primary capsules, and one capsule for each class, whose length is the probability of the class.
 
     The scores are lengths in [0, 1), which do not sum to 1; train them with `MarginLoss`. `classifier_activation` has
-    nothing to do. Pixels lie in [0, 1], as the decoder's do.
+    nothing to do. The authors train with Adam, from 0.001 times 0.96 every 2,000 steps, batches of 128, and images
+    shifted by up to 2 pixels. The decoder gives pixels in [0, 1] and is compared with what the model receives: of an
+    `input_tensor` made of other pixels it learns nothing, and `decoder=None` leaves it out.
 
     Args:
         filters: of the first convolution.

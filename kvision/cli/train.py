@@ -67,7 +67,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
         raise ValueError(f"train takes flags only. Received: {' '.join(arguments)}")
     import keras
 
-    from kvision import applications, data, losses, training, visualize
+    from kvision import applications, data, training, visualize
     from kvision.cli.run_folder import RunFolder
 
     row = applications.get_model(options.model)
@@ -88,7 +88,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     steps = data.steps(train, options.batch)
     model.compile(
         optimizer(options, steps),
-        losses.MarginLoss() if row.scores == "lengths" else losses.SmoothedCrossentropy(options.smoothing),
+        loss(options, row),
         metrics=["accuracy"],
     )
     recorded = {flag.name: flag.value for flag in options.get_flags_for_module(__name__)}
@@ -143,6 +143,20 @@ def build(options, row, train):
         mean, std = data.pixel_statistics(train, resized)
         model.with_preprocess(Preprocess(mean, std, size=size))
     return model, resized
+
+
+def loss(options, row):
+    """The cross-entropy of probabilities, the margin loss of capsules' lengths."""
+    from kvision import losses
+
+    if row.scores == "probabilities":
+        return losses.SmoothedCrossentropy(options.smoothing)
+    if options.smoothing:
+        raise ValueError(
+            f"{row.name} gives the lengths of capsules, whose margin loss has no label smoothing. "
+            f"Received: --smoothing={options.smoothing}"
+        )
+    return losses.MarginLoss()
 
 
 def optimizer(options, steps: int):

@@ -8,8 +8,10 @@ from sklearn.datasets import load_digits
 
 from kvision import applications
 from kvision.applications.capsnet import PERTURBATIONS, decoder, perturb, reconstruct
+from kvision.classifier import Preprocess
 from kvision.data import OverlappingPairs
 from kvision.evaluation import ExactMatch
+from kvision.export import savedmodel
 from kvision.losses import MarginLoss
 from tests.applications.test_contract import parameters
 
@@ -117,6 +119,15 @@ def test_it_learns_to_tell_and_to_draw_digits(tmp_path):
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(reconstruct(again, x), reconstruct(model, x))
     assert (decoder(again).weight, decoder(again).digits) == (0.005, 1)
+
+
+def test_the_decoder_is_not_exported(tmp_path):
+    model = network()
+    served = tf.saved_model.load(str(savedmodel(model, tmp_path / "served", preprocess=Preprocess())))
+    signature = served.signatures["tensor"]
+    lengths = signature(pixels=tf.constant(255 * X))["scores"]
+    np.testing.assert_allclose(lengths, model.predict(X, verbose=0), atol=1e-5)
+    assert len(signature.variables) == len(network(decoder=None).weights) == len(model.weights) - 4
 
 
 def test_without_a_decoder_nothing_is_reconstructed():

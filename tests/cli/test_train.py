@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from kvision.cli.train import optimizer
+from kvision import applications
+from kvision.cli.train import loss, optimizer
+from kvision.losses import MarginLoss, SmoothedCrossentropy
 
 
 def sgd(decay):
@@ -27,3 +29,11 @@ def test_weight_decay_is_for_kernels():
     variables = [keras.Variable([1.0], name=name) for name in ("kernel", "gamma", "beta", "bias", "alpha")]
     sgd(decay=0.5).apply([np.zeros(1, "float32")] * 5, variables)
     assert [float(variable[0]) for variable in variables] == pytest.approx([0.95, 1, 1, 1, 1])
+
+
+def test_the_loss_is_that_of_the_scores():
+    options = SimpleNamespace(smoothing=0.1)
+    assert loss(options, applications.ResNet20).get_config() == SmoothedCrossentropy(0.1).get_config()
+    with pytest.raises(ValueError, match="has no label smoothing"):
+        loss(options, applications.CapsNet)
+    assert isinstance(loss(SimpleNamespace(smoothing=0.0), applications.CapsNet), MarginLoss)
