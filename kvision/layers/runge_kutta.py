@@ -197,7 +197,7 @@ def solve_adaptive(f: Dynamics, state: State, start, end, method: Tableau, toler
     k = f(start, state)
     evaluations = 1
     if step is None:
-        step = _first_step(f, start, state, k, sign, method, tolerance)
+        step = ops.stop_gradient(_first_step(f, start, state, k, sign, method, tolerance))
         evaluations = 2
     size = len(state)
 
@@ -212,7 +212,8 @@ def solve_adaptive(f: Dynamics, state: State, start, end, method: Tableau, toler
         tried_h = ops.minimum(h, left)
         moved, stages = _step(f, t, state, sign * tried_h, method, k)
         errors = _along([ops.zeros_like(y) for y in state], tried_h, method.error, stages)
-        ratio = ops.cast(tolerance.ratio(errors, state, moved), h.dtype)
+        # The sizes of steps are no part of the solution, and gradients take them for constants.
+        ratio = ops.stop_gradient(ops.cast(tolerance.ratio(errors, state, moved), h.dtype))
         finite = ops.isfinite(ratio)
         kept = ops.logical_and(finite, ratio <= 1)
         wanted = 0.9 * ops.maximum(ops.where(finite, ratio, 1.0), 1e-10) ** (-1 / method.order)
