@@ -18,7 +18,7 @@ class ODEBlock(keras.layers.Layer):
     Args:
         dynamics: a layer, called as `dynamics(t, y)` with t a scalar; gives dy/dt, of the shape of y. It must not keep
             moving statistics: it is evaluated an unknown number of times.
-        times: from the first to the last, rising or falling.
+        times: from the first to the last, rising or falling; those between matter to `return_sequences` alone.
         solver: a Runge-Kutta method of `kvision.layers.runge_kutta`, or its name: "euler", "midpoint", "heun", "rk4",
             "rk4_38", "bosh3" or "dopri5".
         steps: how many of equal size between two times; None for steps as large as the tolerance allows.
@@ -120,10 +120,7 @@ class ODEBlock(keras.layers.Layer):
             return [ops.cast(k, y.dtype) for k, y in zip(found, state, strict=True)]
 
         states = (self._with_adjoint if self.adjoint else self._trajectory)(derivatives, state)
-        if self.return_sequences:
-            outputs = [ops.stack([state[place] for state in states], axis=1) for place in range(len(state))]
-        else:
-            outputs = states[-1]
+        outputs = [ops.moveaxis(y, 0, 1) if self.return_sequences else y[-1] for y in states]
         outputs = [ops.cast(y, self.compute_dtype) for y in outputs]
         return outputs if several else outputs[0]
 
@@ -134,27 +131,47 @@ class ODEBlock(keras.layers.Layer):
         tolerance = Tolerance(self.rtol, self.atol, self.max_steps, watched)
         return solve_adaptive(f, state, start, end, self.solver, tolerance, step)
 
-    def _trajectory(self, f, state) -> list[list]:
-        """The states at all times."""
-        times = [ops.convert_to_tensor(time, state[0].dtype) for time in self.times]
+    def _visited(self, dtype):
+        times = self.times if self.return_sequences else (self.times[0], self.times[-1])
+        return [ops.convert_to_tensor(time, dtype) for time in times]
+
+    def _trajectory(self, f, state) -> list:
+        """The states at all times, `(T, B, ...)`, for backpropagation: what happens between two times is unrolled."""
+        times = self._visited(state[0].dtype)
         states, total, step = [state], 0, None
         for start, end in zip(times, times[1:], strict=False):
             state, evaluations, step = self._solve(f, state, start, end, step)
             states.append(state)
             total += evaluations
         self._count(0, total)
-        return states
+        return [ops.stack(tensors) for tensors in zip(*states, strict=True)]
 
-    def _with_adjoint(self, f, state) -> list[list]:
-        """`_trajectory`, with a gradient from equations 4 and 5."""
+    def _with_adjoint(self, f, state) -> list:
+        """The same, in a loop, with the gradient of equations 4 and 5 and Appendix C."""
         import tensorflow as tf
 
         size = len(state)
+        times = self._visited(state[0].dtype)
+        last, times = len(times) - 1, tf.stack(times)
+
+        def forward(state):
+            if last == 1:
+                return self._trajectory(f, state)
+            arrays = [tf.TensorArray(y.dtype, last + 1, element_shape=y.shape).write(0, y) for y in state]
+
+            def advance(place, total, step, state, arrays):
+                state, evaluations, step = self._solve(f, state, times[place], times[place + 1], step)
+                arrays = [array.write(place + 1, y) for array, y in zip(arrays, state, strict=True)]
+                return place + 1, total + evaluations, step, state, arrays
+
+            begun = advance(0, 0, None, state, arrays)
+            *_, total, _, _, arrays = tf.while_loop(lambda place, *_: place < last, advance, _loopable(begun))
+            self._count(0, total)
+            return [array.stack() for array in arrays]
 
         @tf.custom_gradient
         def run(*state):
-            states = self._trajectory(f, list(state))
-            times = [tf.convert_to_tensor(time, state[0].dtype) for time in self.times]
+            states = forward(list(state))
 
             def gradient(*upstream, variables=()):
                 def augmented(t, tensors):
@@ -165,23 +182,25 @@ class ODEBlock(keras.layers.Layer):
                     found = tape.gradient(k, [*y, *variables], a, unconnected_gradients="zero")
                     return [*k, *(-tf.convert_to_tensor(g) for g in found)]
 
-                upstream = [list(upstream[place : place + size]) for place in range(0, len(upstream), size)]
-                a, total, step = upstream[-1], 0, None
-                parameters = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
-                for place in range(len(times) - 1, 0, -1):
+                def retreat(place, total, step, a, parameters):
+                    y = [trajectory[place] for trajectory in states]
                     tensors, evaluations, step = self._solve(
-                        augmented, [*states[place], *a, *parameters], times[place], times[place - 1], step, 2 * size
+                        augmented, [*y, *a, *parameters], times[place], times[place - 1], step, 2 * size
                     )
-                    a = [one + other for one, other in zip(tensors[size : 2 * size], upstream[place - 1], strict=True)]
-                    parameters = tensors[2 * size :]
-                    total += evaluations
+                    a = [one + other[place - 1] for one, other in zip(tensors[size : 2 * size], upstream, strict=True)]
+                    return place - 1, total + evaluations, step, a, tensors[2 * size :]
+
+                parameters = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
+                _, total, _, a, parameters = begun = retreat(last, 0, None, [one[-1] for one in upstream], parameters)
+                if last > 1:
+                    _, total, _, a, parameters = tf.while_loop(lambda place, *_: place > 0, retreat, _loopable(begun))
                 self._count(1, total)
-                return a, parameters
+                return a, list(parameters)
 
-            return [y for state in states for y in state], gradient
+            return states, gradient
 
-        flat = run(*state)
-        return [list(flat[place : place + size]) for place in range(0, len(flat), size)]
+        states = run(*state)
+        return list(states) if isinstance(states, (list, tuple)) else [states]
 
     def compute_output_shape(self, input_shape):
         if isinstance(input_shape[0], (list, tuple)):
@@ -213,3 +232,9 @@ class ODEBlock(keras.layers.Layer):
     def from_config(cls, config):
         dynamics = keras.saving.deserialize_keras_object(config["dynamics"])
         return cls(**{**config, "dynamics": dynamics})
+
+
+def _loopable(values):
+    """Variables of a loop: where steps have one size, there is none to hand on."""
+    place, total, step, *rest = values
+    return (place, total, 0.0 if step is None else step, *rest)

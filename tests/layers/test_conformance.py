@@ -82,6 +82,7 @@ CASES = [
     ("Maxout", {}, (2, 5, 7, 4), (2, 5, 7, 2)),
     ("Maxout", dict(pieces=3), (2, 6), (2, 2)),
     ("ODEBlock", lambda: dict(dynamics=Growth(4)), (2, 5, 7, 4), (2, 5, 7, 4)),
+    ("ODEBlock", lambda: dict(dynamics=Growth(4), times=(0, 0.3, 1), return_sequences=True), (2, 4), (2, 3, 4)),
     (
         "ODEBlock",
         lambda: dict(dynamics=Growth(4), times=(0, 0.5), steps=2, solver="rk4", adjoint=False),
