@@ -11,8 +11,8 @@ from kvision.data.statistics import pixel_statistics
 
 __all__ = [
     "Augmentation",
-    "RandomClutter",
     "OverlappingPairs",
+    "RandomClutter",
     "RandomCropWithPadding",
     "RandomFlip",
     "RandomProjection",
