@@ -50,7 +50,9 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
             changes = {"dtype": "float32" if pools or id(layer) in outputs else dtype}
             if id(layer) in producers:
                 changes["use_bias"] = True
-            copy = type(layer).from_config({**layer.get_config(), **changes})
+            config = layer.get_config()
+            changes |= {key: "zeros" for key in config if key.endswith("kernel_initializer")}  # overwritten below
+            copy = type(layer).from_config({**config, **changes})
             copy = copy.for_inference() if hasattr(copy, "for_inference") else copy
             if id(layer) in moved.layers:
                 strides = {"strides": moved.layers[id(layer)], "padding": "valid"}
