@@ -159,7 +159,8 @@ def _checked_scores(scores, examples: int, names: tuple[str, ...]) -> np.ndarray
     shapes = [output.shape for output in outputs]
     if len(outputs) != 1 or len(shapes[0]) != 2 or len(outputs[0]) != examples:
         raise ValueError(
-            f"A classifier gives one output ({examples}, classes) for a batch of {examples}. Received: {shapes}"
+            f"A classifier gives one output ({examples}, classes) for a batch of {examples}. Received: {shapes}. "
+            "Networks that read several symbols are measured by model.evaluate and kvision.evaluation.SequenceAccuracy."
         )
     scores = outputs[0].astype("float64")
     if scores.shape[1] != len(names):

@@ -34,8 +34,11 @@ def savedmodel(
       decoded is not ok and has empty labels and zero scores; the others of its batch are answered.
     - `tensor`: `pixels` `(B, H, W, C)` float32 in [0, 255], of the network's size; to `scores` `(B, classes)` float32.
 
+    Of a network that reads several symbols of an image, such as a house number, these are `(B, positions, top)` and
+    `(B, positions, classes)`.
+
     Args:
-        model: a Functional classifier with one image input and one output `(B, classes)`.
+        model: a Functional classifier with one image input and one output `(B, classes)` or `(B, positions, classes)`.
         path: the version folder, such as "served/1". A path whose last part is no number gets the next version below
             it. The folder appears whole or not at all.
         labels: one name for each class; None gives the class numbers.
@@ -85,9 +88,10 @@ def _preprocessing(model, preprocess: Preprocess | None) -> Preprocess:
 
 def _shapes(model, preprocess: Preprocess) -> tuple[int, tuple[int, int], int]:
     """Classes, height and width, and channels."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.outputs[0].shape) not in (2, 3):
         raise ValueError(
-            "A classifier has one input (B, H, W, C) and one output (B, classes). Received: inputs "
+            "A classifier has one input (B, H, W, C) and one output (B, classes) or (B, positions, classes). Received: "
+            "inputs "
             f"{[tensor.shape for tensor in model.inputs]}, outputs {[tensor.shape for tensor in model.outputs]}"
         )
     shape = model.inputs[0].shape
@@ -137,9 +141,10 @@ class _Served(tf.Module):
     def signatures(self) -> dict:
         images = tf.TensorSpec([None], tf.string, "images")
         pixels = tf.TensorSpec([None, *self._size, self._channels], tf.float32, "pixels")
-        serve = tf.function(self._serve, autograph=False).get_concrete_function(images)
+        # One function that both signatures call: the network is traced, and its constants are written, once.
+        self._scores = tf.function(self._network_scores, autograph=False).get_concrete_function(pixels)
         return {
-            "serving_default": serve,
+            "serving_default": tf.function(self._serve, autograph=False).get_concrete_function(images),
             "tensor": tf.function(self._tensor, autograph=False).get_concrete_function(pixels),
         }
 
@@ -147,8 +152,9 @@ class _Served(tf.Module):
         spec = (tf.TensorSpec((*self._size, self._channels), tf.float32), tf.TensorSpec((), tf.bool))
         pixels, ok = tf.map_fn(self._decode, images, fn_output_signature=spec)
         scores, classes = tf.math.top_k(self._scores(pixels), self._top)
-        labels = tf.where(ok[:, None], tf.gather(tf.constant(self._names), classes), "")
-        return {"labels": labels, "scores": tf.where(ok[:, None], scores, 0.0), "ok": ok}
+        whether = tf.reshape(ok, [-1] + [1] * (scores.shape.rank - 1))
+        labels = tf.where(whether, tf.gather(tf.constant(self._names), classes), "")
+        return {"labels": labels, "scores": tf.where(whether, scores, 0.0), "ok": ok}
 
     def _tensor(self, pixels):
         return {"scores": self._scores(pixels)}
@@ -166,7 +172,7 @@ class _Served(tf.Module):
         tried = tf.data.Dataset.from_tensors(contents).map(decode).ignore_errors()
         return tried.concatenate(failed).take(1).get_single_element()
 
-    def _scores(self, pixels):
+    def _network_scores(self, pixels):
         network, x = self._network[0], tf.cast(self._preprocess(pixels), self._dtype)
         if self._constants is None:
             return tf.cast(network(x, training=False), tf.float32)

@@ -106,6 +106,26 @@ def test_tensor_signature(tmp_path, dtype, constants):
     truth = model.predict_on_batch(PREPROCESS(pixels))
     np.testing.assert_allclose(answer, truth, atol=1e-5 if dtype == "float32" else 0.1)
     assert answer.dtype == tf.float32 and len(np.unique(np.round(truth, 4))) > 7
+    if constants and dtype == "float32":  # they are written once, for all signatures
+        assert (folder / "saved_model.pb").stat().st_size < 1.7 * 4 * model.count_params()
+
+
+def test_several_symbols_of_an_image(tmp_path):
+    images = keras.Input((8, 12, 3))
+    x = keras.layers.Reshape((2, 4))(keras.layers.Dense(8)(keras.layers.Flatten()(images)))
+    model = keras.Model(images, keras.layers.Softmax()(x))
+    folder = savedmodel(model, tmp_path / "served", ["a", "b", "c", "d"], Preprocess(), top=3)
+    pixels = RANDOM.integers(0, 256, (2, 8, 12, 3), dtype="uint8")
+    encoded = [tf.io.encode_png(image).numpy() for image in pixels]
+    answer = tf.saved_model.load(str(folder)).signatures["serving_default"](
+        images=tf.constant([encoded[0], b"no image", encoded[1]])
+    )
+    truth = model.predict_on_batch(Preprocess()(pixels))
+    best = np.argsort(-truth)[..., :3]
+    assert answer["ok"].numpy().tolist() == [True, False, True]
+    np.testing.assert_allclose(answer["scores"][::2], np.take_along_axis(truth, best, -1), atol=1e-6)
+    assert answer["labels"][::2].numpy().astype(str).tolist() == np.array(list("abcd"))[best].tolist()
+    assert not answer["scores"][1].numpy().any() and set(answer["labels"][1].numpy().flat) == {b""}
 
 
 def operations(folder) -> set[str]:
