@@ -4,8 +4,9 @@
     TF_ENABLE_ONEDNN_OPTS=1 python examples/benchmarks/capsule.py --batch=8 --rounds=3
 
 `Capsule` against the straightforward implementation: inputs repeated for each capsule above, einsum for predictions,
-sums and agreements, and Procedure 1 to the letter. Times are interleaved in one process. The peak of the memory is
-that of a process for each form, beyond that of the built model.
+sums and agreements, and Procedure 1 to the letter; in the whole network also `StridedConv2D` against Keras's
+convolution. Times are interleaved in one process. The peak of the memory is that of a process for each form, beyond
+that of the built model.
 """
 
 import os
@@ -54,16 +55,17 @@ def tiled():
 
 
 def build(name: str):
-    """The model of that name: the digit capsules alone or the whole network, with the baseline's layer or ours."""
+    """The model of that name: the digit capsules alone or the whole network, with the baseline's layers or ours."""
     import keras
 
     from kvision import applications
     from kvision.applications import capsnet
-    from kvision.layers import Capsule, CapsuleLength
+    from kvision.layers import Capsule, CapsuleLength, StridedConv2D, capsule
 
-    kind = Capsule if name.endswith("kvision") else tiled()
+    ours = name.endswith("kvision")
+    kind, conv = (Capsule, StridedConv2D) if ours else (tiled(), keras.layers.Conv2D)
     if name.startswith("CapsNet"):
-        with mock.patch.object(capsnet, "Capsule", kind):
+        with mock.patch.object(capsnet, "Capsule", kind), mock.patch.object(capsule, "StridedConv2D", conv):
             return applications.CapsNet()
     inputs = keras.Input((1152, 8))
     return keras.Model(inputs, CapsuleLength()(kind(10)(inputs)))

@@ -27,6 +27,7 @@ from kvision.layers.split_attention import SplitAttention
 from kvision.layers.squeeze_excite import SqueezeExcite
 from kvision.layers.stochastic_depth import SkippedBranch, StochasticDepth
 from kvision.layers.stochastic_pooling import StochasticPooling2D
+from kvision.layers.strided_conv2d import StridedConv2D
 from kvision.layers.trainable_subsampling import TrainableSubsampling
 from kvision.layers.width_normalization import WidthNormalization
 
@@ -70,6 +71,7 @@ __all__ = [
     "SqueezeExcite",
     "StochasticDepth",
     "StochasticPooling2D",
+    "StridedConv2D",
     "ThinPlateSpline",
     "TrainableSubsampling",
     "Translation",

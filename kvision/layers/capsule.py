@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from kvision.layers.strided_conv2d import StridedConv2D
+
 
 def squash(s):
     """Equation 1: vectors `(..., D)` keep their direction, and their length n becomes n^2 / (1 + n^2).
@@ -51,7 +53,7 @@ class PrimaryCapsules(keras.layers.Layer):
         super().__init__(**kwargs)
         _check_positive(capsules=capsules, dimensions=dimensions)
         self.capsules, self.dimensions = int(capsules), int(dimensions)
-        self.conv = keras.layers.Conv2D(
+        self.conv = StridedConv2D(
             self.capsules * self.dimensions,
             kernel_size,
             strides,

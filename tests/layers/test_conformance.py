@@ -140,6 +140,13 @@ CASES = [
     ("StochasticDepth", dict(survival=0.5, per="sample", seed=1), (2, 4), (2, 4)),
     ("StochasticPooling2D", {}, (2, 6, 9, 4), (2, 2, 3, 4)),
     ("StochasticPooling2D", dict(pool_size=(3, 2), strides=2, seed=1), (2, 6, 9, 4), (2, 2, 4, 4)),
+    ("StridedConv2D", dict(filters=6, kernel_size=3), (2, 5, 7, 4), (2, 3, 5, 6)),
+    (
+        "StridedConv2D",
+        dict(filters=3, kernel_size=(2, 3), strides=(3, 2), use_bias=False, activation="relu"),
+        (2, 6, 8, 4),
+        (2, 2, 3, 3),
+    ),
     ("TrainableSubsampling", {}, (2, 5, 7, 4), (2, 2, 3, 4)),
     ("TrainableSubsampling", dict(pool_size=(1, 3), activation="tanh"), (2, 5, 7, 4), (2, 5, 2, 4)),
     ("WidthNormalization", dict(width=4), (2, 5, 7, 1), (2, 29, 29, 1)),
