@@ -26,7 +26,7 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.9"],
-        "parity": ["torch", "timm", "torchvision"],
+        "parity": ["torch", "timm", "torchvision", "torchdiffeq>=0.2"],
     },
     entry_points={"console_scripts": ["kvision=kvision.cli.main:main"]},
 )

@@ -4,6 +4,8 @@
     python tests/golden/generate.py                 # all rows with a timm counterpart, about 2 minutes
     python tests/golden/generate.py resnet18        # some
 
+and `python tests/golden/generate_solvers.py` writes torchdiffeq's, of differential equations.
+
 Every parameter is seeded by its name; the moving statistics of batch norms are those of one batch of the seeded images
 (drawn blindly they can make logits independent of the image), rounded to a byte, and stored; the logits are computed in
 float64.
