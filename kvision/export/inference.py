@@ -14,7 +14,8 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
     - A batch norm disappears into the convolution or dense layer before it, where that is exact: the layer is linear,
       called once, and read by that norm alone. Scales are worked out in float64.
     - Positions that nothing reads are not computed (see `strides`).
-    - Layers that offer `for_inference()` are replaced by what it gives.
+    - Layers that offer `for_inference()` are replaced by what it gives, with the same weights or those that they offer
+      as `inference_weights()`.
     - Models inside the model, such as the columns of a committee or what such a layer gives, are treated in the same
       way.
 
@@ -80,7 +81,8 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
         layer = originals.get(id(copy))
         if layer is not None and layer.weights and not _is_graph(copy):
             norm = producers.get(id(layer))
-            copy.set_weights(layer.get_weights() if norm is None else _folded(layer, norm))
+            weights = getattr(layer, "inference_weights", layer.get_weights)
+            copy.set_weights(weights() if norm is None else _folded(layer, norm))
     return inference
 
 

@@ -20,10 +20,15 @@ class PointwiseConv2D(keras.layers.Conv2D):
         super().__init__(filters, 1, data_format="channels_last", use_bias=use_bias, activation=activation, **kwargs)
 
     def convolution_op(self, inputs, kernel):
-        pixels = ops.reshape(inputs, (-1, inputs.shape[-1]))
-        products = ops.matmul(pixels, ops.reshape(kernel, kernel.shape[-2:]))
-        return ops.reshape(products, (*ops.shape(inputs)[:-1], self.filters))
+        return product(inputs, kernel)
 
     def for_inference(self) -> keras.layers.Conv2D:
         """The same as a `Conv2D` (weights not copied): TensorFlow fuses its bias, addition and ReLU when it serves."""
         return keras.layers.Conv2D.from_config(self.get_config())
+
+
+def product(inputs, kernel):
+    """`(B, H, W, C)` and a kernel `(1, 1, C, filters)` to `(B, H, W, filters)`, by one matrix product."""
+    pixels = ops.reshape(inputs, (-1, inputs.shape[-1]))
+    products = ops.matmul(pixels, ops.reshape(kernel, kernel.shape[-2:]))
+    return ops.reshape(products, (*ops.shape(inputs)[:-1], kernel.shape[-1]))

@@ -17,6 +17,7 @@ class StochasticDepth(keras.layers.Layer):
         survival: the paper's p_l, in (0, 1].
         per: "batch", one gate for all examples of a batch, as published, or "sample", one for each.
         seed: of the gates.
+        rescale: inference multiplies by `survival`, as published; False leaves the branch as it is.
 
     Input and output: `(B, ..., C)`.
 
@@ -24,9 +25,10 @@ class StochasticDepth(keras.layers.Layer):
         ValueError: an argument out of its range.
     """
 
-    def __init__(self, survival, per="batch", seed=None, **kwargs):
+    def __init__(self, survival, per="batch", seed=None, rescale=True, **kwargs):
         super().__init__(**kwargs)
         self.survival = _probability(survival)
+        self.rescale = rescale
         if per not in ("batch", "sample"):
             raise ValueError(f"`per` is 'batch' or 'sample'. Received: per={per!r}")
         self.per = per
@@ -35,7 +37,7 @@ class StochasticDepth(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         if not training:
-            return inputs * self.survival
+            return inputs * self.survival if self.rescale else inputs
         shape = () if self.per == "batch" else (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
         is_open = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) < self.survival
         return inputs * ops.cast(is_open, inputs.dtype)
@@ -44,7 +46,8 @@ class StochasticDepth(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "survival": self.survival, "per": self.per, "seed": self.seed}
+        own = {"survival": self.survival, "per": self.per, "seed": self.seed, "rescale": self.rescale}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="kvision")

@@ -71,6 +71,8 @@ def assign(
             value = _from_torch(value, name)
             if value.ndim == 4 and len(variable.shape) == 2:  # a dense layer kept as a convolution over its whole input
                 value = value.reshape(-1, value.shape[-1])
+            if value.shape[1:] == (1, 1, 1) and len(variable.shape) == 1:  # one gain for each filter
+                value = value.reshape(-1)
             if id(variable) in depthwise and value.shape[2] == 1:  # PyTorch's is a convolution in groups of one channel
                 value = value.reshape(*value.shape[:2], -1, variable.shape[-1])
             if value.shape == tuple(variable.shape):

@@ -9,16 +9,18 @@ import numpy as np
 def parameters(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     """The parameters of a PyTorch state dict by name, each from a seed of its own: the hash of its name.
 
-    Weights `(out, in, ...)` come from N(0, 2 / fan-in), other biases from N(0, 0.1); gains of norms (weights with one
-    axis) from U(0.5, 1.5), and their offsets from N(0.5, 0.5): with offsets around 0 a deep random network is chaotic,
-    and PyTorch's float32 and float64 differ by 4e-4 of the largest logit on ResNet-152, so that no comparison means
-    much. With these they differ by 3e-6.
+    Weights `(out, in, ...)` come from N(0, 2 / fan-in), other biases from N(0, 0.1); gains, and weights of norms (with
+    one axis), from U(0.5, 1.5), and the norms' offsets from N(0.5, 0.5): with offsets around 0 a deep random network is
+    chaotic, and PyTorch's float32 and float64 differ by 4e-4 of the largest logit on ResNet-152, so that no comparison
+    means much. With these they differ by 3e-6.
     """
     found = {}
     for name, shape in shapes.items():
         random = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
         sibling = shapes.get(f"{name.rpartition('.')[0]}.weight", ())
-        if len(shape) > 1:
+        if name.endswith("gain"):
+            value = random.uniform(0.5, 1.5, shape)
+        elif len(shape) > 1:
             value = random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
         elif name.endswith("weight"):
             value = random.uniform(0.5, 1.5, shape)

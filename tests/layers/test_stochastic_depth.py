@@ -42,6 +42,12 @@ def test_training_opens_or_closes_and_inference_takes_the_mean(per, gates):
     np.testing.assert_allclose(layer(X), 0.7 * X, rtol=1e-6)
 
 
+def test_without_rescaling_inference_leaves_the_branch_as_it_is():
+    mine, published = (StochasticDepth(0.7, "sample", 1, rescale) for rescale in (False, True))
+    np.testing.assert_array_equal(mine(X, training=True), published(X, training=True))
+    np.testing.assert_array_equal(mine(X), X)
+
+
 def test_the_same_seed_draws_the_same_gates():
     draws = [[bool(np.any(layer(X, training=True))) for _ in range(30)] for layer in map(gate, (1, 1, 2))]
     assert draws[0] == draws[1] != draws[2] and len(set(draws[0])) == 2
