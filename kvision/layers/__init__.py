@@ -10,6 +10,7 @@ from kvision.layers.difference_of_gaussians import DifferenceOfGaussians
 from kvision.layers.drop_connect import DropConnect
 from kvision.layers.euclidean_rbf import EuclideanRBF
 from kvision.layers.fractal_join import FractalJoin, GlobalDropPath
+from kvision.layers.gamma_activation import GammaActivation
 from kvision.layers.grouped_conv2d import GroupedConv2D
 from kvision.layers.highway import Highway
 from kvision.layers.lrn import LRN
@@ -21,6 +22,8 @@ from kvision.layers.pointwise_conv2d import PointwiseConv2D
 from kvision.layers.prelu import PReLU
 from kvision.layers.recomputed import Recomputed
 from kvision.layers.resize_like import ResizeLike
+from kvision.layers.scaled_std_conv2d import ScaledStdConv2D
+from kvision.layers.skip_init import SkipInit
 from kvision.layers.spatial_transformer import SpatialSampler, SpatialTransformer
 from kvision.layers.spatial_transforms import Affine, Attention, Projective, ThinPlateSpline, Translation
 from kvision.layers.split_attention import SplitAttention
@@ -47,6 +50,7 @@ __all__ = [
     "DropConnect",
     "EuclideanRBF",
     "FractalJoin",
+    "GammaActivation",
     "GlobalDropPath",
     "GroupedConv2D",
     "Highway",
@@ -62,6 +66,8 @@ __all__ = [
     "PrimaryCapsules",
     "Recomputed",
     "ResizeLike",
+    "ScaledStdConv2D",
+    "SkipInit",
     "SkippedBranch",
     "SpatialGate",
     "SplitAttention",
