@@ -47,7 +47,11 @@ flags.DEFINE_float("factor", 0.1, "by which --schedule=step multiplies the rate"
 flags.DEFINE_float("warmup", 2, "epochs in which the rate climbs from 0", 0.0, flag_values=FLAGS)
 flags.DEFINE_float("momentum", 0.9, "of SGD, in Nesterov's form", 0.0, 1.0, flag_values=FLAGS)
 flags.DEFINE_float(
-    "decay", 1e-4, "weight decay of kernels; gains, offsets, biases and slopes are spared", 0.0, flag_values=FLAGS
+    "decay",
+    1e-4,
+    "weight decay of kernels; gains, offsets, biases, slopes and positions are spared",
+    0.0,
+    flag_values=FLAGS,
 )
 flags.DEFINE_float("smoothing", 0.0, "label smoothing", 0.0, 1.0, flag_values=FLAGS)
 flags.DEFINE_integer("padding", 4, "pad by so many pixels and crop at random; 0 for none", 0, flag_values=FLAGS)
@@ -87,7 +91,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     augment += [data.RandomFlip()] if options.flip else []
     steps = data.steps(train, options.batch)
     model.compile(
-        optimizer(options, steps),
+        optimizer(options, steps, model),
         loss(options, row),
         metrics=["accuracy"],
     )
@@ -159,11 +163,11 @@ def loss(options, row):
     return losses.MarginLoss()
 
 
-def optimizer(options, steps: int):
+def optimizer(options, steps: int, model):
     """SGD with Nesterov momentum, warmup and decay, as the flags say."""
     import keras
 
-    from kvision.optimizers import Warmup
+    from kvision.optimizers import Warmup, spared_from_decay
 
     total = steps * options.epochs
     if options.schedule == "cosine":
@@ -179,5 +183,5 @@ def optimizer(options, steps: int):
         schedule, momentum=options.momentum, nesterov=options.momentum > 0, weight_decay=options.decay or None
     )
     if options.decay:
-        sgd.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "alpha"])
+        sgd.exclude_from_weight_decay(var_list=spared_from_decay(model))
     return sgd

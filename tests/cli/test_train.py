@@ -8,12 +8,13 @@ import pytest
 
 from kvision import applications
 from kvision.cli.train import loss, optimizer
+from kvision.layers import PReLU, TrainableSubsampling
 from kvision.losses import MarginLoss, SmoothedCrossentropy
 
 
-def sgd(decay):
+def sgd(decay, model=None):
     schedule = dict(schedule="step", rate=0.1, drops=["0.5"], factor=0.1, warmup=0)
-    return optimizer(SimpleNamespace(epochs=2, momentum=0.9, decay=decay, **schedule), steps=10)
+    return optimizer(SimpleNamespace(epochs=2, momentum=0.9, decay=decay, **schedule), 10, model)
 
 
 def test_nesterov_momentum_by_hand():
@@ -26,9 +27,14 @@ def test_nesterov_momentum_by_hand():
 
 def test_weight_decay_is_for_kernels():
     """Gains, offsets, biases and the slopes of PReLU (He et al., arXiv:1502.01852, section 2.1) keep their values."""
-    variables = [keras.Variable([1.0], name=name) for name in ("kernel", "gamma", "beta", "bias", "alpha")]
-    sgd(decay=0.5).apply([np.zeros(1, "float32")] * 5, variables)
-    assert [float(variable[0]) for variable in variables] == pytest.approx([0.95, 1, 1, 1, 1])
+    inputs = keras.Input((3,))
+    x = keras.layers.BatchNormalization()(keras.layers.Dense(3, kernel_initializer="ones")(inputs))
+    model = keras.Model(inputs, PReLU()(TrainableSubsampling()(keras.layers.Reshape((1, 1, 3))(x))))
+    before = [variable.numpy() for variable in model.trainable_variables]
+    sgd(0.5, model).apply([np.zeros_like(value) for value in before], model.trainable_variables)
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        expected = 0.95 * value if variable.name == "kernel" else value
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
 
 
 def test_the_loss_is_that_of_the_scores():
