@@ -192,6 +192,8 @@ from kvision.applications.resnest import (
     ResNeSt200,
     ResNeSt269,
 )
+from kvision.applications.nf_resnet import NFResNet26, NFResNet50, NFResNet101
+from kvision.applications.nfnet import NFNetF0, NFNetF1, NFNetF2, NFNetF3, NFNetF4, NFNetF5, NFNetF6
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kvision import applications
+from kvision.applications import nfnet
 from kvision.applications.bn_inception import BNInceptionRecipe, Module
 from kvision.applications.inception_v4 import Grid
 from kvision.applications.polynet import mpoly, normalized, poly, way
@@ -19,7 +20,7 @@ from kvision.applications.spatial_transformer import dense
 from kvision.blocks.bind import bind
 from kvision.blocks.conv import conv3x3
 from kvision.evaluation import count_macs
-from kvision.layers import CBAM
+from kvision.layers import CBAM, SqueezeExcite
 from kvision.losses import MarginLoss
 
 ROWS = [getattr(applications, name) for name in applications.list_models()]
@@ -195,6 +196,25 @@ TINY = [
         (20, 24, 1),
         dict(filters=8, capsules=12, dimensions=(4, 6), decoder=(8,)),
         any_size=False,
+        slow_in_xla=True,
+    ),
+    Tiny(
+        applications.NFResNet26,
+        (32, 48, 3),
+        dict(depths=(1, 2), widths=(16, 24), attend=SqueezeExcite),
+        slow_in_xla=True,
+    ),
+    Tiny(
+        applications.NFNetF0,
+        (32, 48, 3),
+        dict(
+            depths=(1, 2),
+            widths=(16, 24),
+            stem=bind(nfnet.stem_3x3, widths=(4, 8)),
+            block=bind(nfnet.bottleneck, group_width=4),
+            last=32,
+            dropout=0.0,
+        ),
         slow_in_xla=True,
     ),
     Tiny(applications.CapsNetBaseline, (8, 10, 1), dict(widths=(4, 6), hidden=(8,), dropout=0.0), any_size=False),

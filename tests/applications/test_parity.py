@@ -35,7 +35,7 @@ def cases():
                 *(getattr(row.architecture, hole, None) for hole in ("block", "convolve")),
                 str(weights.changes),
             )
-            if source not in found:
+            if source not in found and source not in seeded.LARGER:
                 marks = () if kind not in quick else pytest.mark.slow
                 found[source] = pytest.param(row, weights, source, id=source, marks=marks)
             quick.add(kind)

@@ -36,7 +36,8 @@ def names():
 
     rows = (getattr(applications, name) for name in applications.list_models(weights=True))
     tags = [weights.source for row in rows for weights in row.weights]
-    return list(dict.fromkeys(tag.partition("/")[2].partition(".")[0] for tag in tags))
+    found = dict.fromkeys(tag.partition("/")[2].partition(".")[0] for tag in tags)
+    return [name for name in found if name not in seeded.LARGER]
 
 
 def create(name: str) -> torch.nn.Module:

@@ -30,6 +30,9 @@ def parameters(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     return found
 
 
+LARGER = tuple(f"dm_nfnet_f{number}" for number in range(1, 7))
+"""Networks without golden files: 130 to 440 million parameters, in more units of those of a smaller one that has."""
+
 SIZE = (80, 112)
 """Of the images, where a network takes any: it halves to even and to odd numbers, so that padding at the wrong side
 shows."""
