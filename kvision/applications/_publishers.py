@@ -20,6 +20,7 @@ def timm(
     auxiliary: tuple[str, ...] = (),
     rename: tuple[tuple[str, str], ...] = (),
     interpolation: str = "bicubic",
+    top: tuple[str, ...] = ("fc",),
 ) -> Weights:
     """Trained or converted by timm, under Apache 2.0; `top1` as timm measured it at `size`, by default 288.
 
@@ -29,6 +30,7 @@ def timm(
         f"timm/{tag}",
         changes or {},
         rename=rename,
+        top=top,
         auxiliary=auxiliary,
         preprocess=Preprocess(mean, std, size=(size, size), crop_fraction=crop, interpolation=interpolation),
         license="apache-2.0",

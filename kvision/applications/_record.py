@@ -68,9 +68,18 @@ class Architecture:
         """What stands between batch and classes in the output: nothing, or (5,) where five digits are read at once."""
         return ()
 
+    @property
+    def fixed_size(self) -> bool:
+        """Whether weights depend on the size of the image, so that no part of the network takes any other."""
+        return False
+
     def features(self, x):
-        """The last feature map `(B, H', W', C')` of an image `(B, H, W, C)`."""
+        """The last feature map `(B, H', W', C')`, or tokens `(B, N, C')`, of an image `(B, H, W, C)`."""
         raise NotImplementedError
+
+    def pooled(self, x, pooling: str):
+        """The average (`"avg"`) or maximum (`"max"`) of what `features` gives: `(B, C')`."""
+        return pool(x, pooling)
 
     def classifier(self, x, classes: int, activation):
         """Class scores `(B, *positions, classes)` of the last feature map."""
@@ -134,8 +143,9 @@ class Variant:
                 the row's weights, or a path to a `.safetensors`, `.npz`, `.keras` or `.weights.h5` file.
             input_tensor: a Keras tensor to build upon, `(B, H, W, C)`.
             input_shape: `(H, W, C)`, where H and W may be None. By default the row's own with the top, and any height
-                and width without it.
-            pooling: without the top, None for the feature map `(B, H', W', C')`, "avg" or "max" for `(B, C')`.
+                and width without it; for a network of a fixed size that of its weights' preprocessing, else the row's.
+            pooling: without the top, None for the feature map `(B, H', W', C')` or the tokens `(B, N, C')`, "avg" or
+                "max" for `(B, C')`.
             classes: width of the top; by default the row's own.
             classifier_activation: of the top; None gives logits.
             name: of the model; by default the row's in lower case.
@@ -154,12 +164,16 @@ class Variant:
         if checkpoint.published and include_top:
             _check_published_top(self, weights, classes, classifier_activation)
         architecture = self._change(changes)
-        inputs, x = _inputs(self, include_top, input_tensor, input_shape)
+        preprocess = checkpoint.row.preprocess if checkpoint.row and checkpoint.label else None
+        default = self.input_shape if include_top else (None, None, self.input_shape[2])
+        if architecture.fixed_size:
+            default = (*(preprocess and preprocess.size or self.input_shape[:2]), self.input_shape[2])
+        inputs, x = _inputs(default, input_tensor, input_shape)
         x = architecture.features(x)
         if include_top:
             x = architecture.classifier(x, classes, classifier_activation)
         elif pooling is not None:
-            x = pool(x, pooling)
+            x = architecture.pooled(x, pooling)
         origin = Origin(
             row=self.name,
             weights=checkpoint.label,
@@ -168,7 +182,7 @@ class Variant:
                 for key, value in changes.items()
                 if value != getattr(self.architecture, key)
             },
-            preprocess=checkpoint.row.preprocess if checkpoint.row and checkpoint.label else None,
+            preprocess=preprocess,
         )
         heads = []
         if include_top and (auxiliaries := architecture.auxiliaries()):
@@ -261,8 +275,8 @@ def _check_published_top(row: Variant, weights, classes: int, activation) -> Non
         )
 
 
-def _inputs(row: Variant, include_top: bool, tensor, shape):
-    """The model's inputs, and the tensor that the network starts from."""
+def _inputs(default, tensor, shape):
+    """The model's inputs, of a default shape if none is given, and the tensor that the network starts from."""
     if shape is not None:
         shape = tuple(shape)
         if len(shape) != 3 or any(size is not None and (not isinstance(size, int) or size < 1) for size in shape):
@@ -270,9 +284,7 @@ def _inputs(row: Variant, include_top: bool, tensor, shape):
         if shape[2] is None:
             raise ValueError(f"`input_shape` must name its number of channels. Received: input_shape={shape}")
     if tensor is None:
-        if shape is None:
-            shape = row.input_shape if include_top else (None, None, row.input_shape[2])
-        inputs = keras.Input(shape)
+        inputs = keras.Input(default if shape is None else shape)
         return inputs, inputs
     if not keras.utils.is_keras_tensor(tensor):
         raise ValueError(f"`input_tensor` is a Keras tensor, such as keras.Input gives. Received: {type(tensor)}")

@@ -4,8 +4,17 @@ import keras
 
 
 def pool(x, pooling: str):
-    """Global average (`"avg"`) or maximum (`"max"`) over the pixels, in float32: `(B, H, W, C)` to `(B, C)`."""
-    layer = keras.layers.GlobalAveragePooling2D if pooling == "avg" else keras.layers.GlobalMaxPooling2D
+    """Global average (`"avg"`) or maximum (`"max"`), in float32.
+
+    Over the pixels or the tokens: `(B, H, W, C)` or `(B, N, C)` to `(B, C)`.
+    """
+    layers = {
+        ("avg", 3): keras.layers.GlobalAveragePooling1D,
+        ("max", 3): keras.layers.GlobalMaxPooling1D,
+        ("avg", 4): keras.layers.GlobalAveragePooling2D,
+        ("max", 4): keras.layers.GlobalMaxPooling2D,
+    }
+    layer = layers[pooling, len(x.shape)]
     return layer(dtype="float32", name=f"{pooling}_pool")(x)
 
 

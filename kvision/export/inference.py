@@ -6,6 +6,12 @@ import numpy as np
 from kvision.export.strides import CONVOLUTIONS, move_strides
 
 LINEAR = (*CONVOLUTIONS, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+POOLS = (
+    keras.layers.GlobalAveragePooling1D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling1D,
+    keras.layers.GlobalMaxPooling2D,
+)
 
 
 def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
@@ -47,8 +53,7 @@ def for_inference(model: keras.Model, dtype: str = "float32") -> keras.Model:
         if _is_graph(graph):
             copy = for_inference(graph, dtype)
         elif isinstance(layer, keras.layers.Layer):
-            pools = isinstance(layer, (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D))
-            changes = {"dtype": "float32" if pools or id(layer) in outputs else dtype}
+            changes = {"dtype": "float32" if isinstance(layer, POOLS) or id(layer) in outputs else dtype}
             if id(layer) in producers:
                 changes["use_bias"] = True
             config = layer.get_config()

@@ -39,6 +39,9 @@ def assign(
 ) -> None:
     """Puts every array into its variable. Nothing is changed unless everything fits.
 
+    Where weights depend on the size of the image, their layer offers `resampled(array) -> array`, which gets an array
+    of another size and gives what stands for it at the layer's own (or the array itself, where nothing does).
+
     Args:
         model: a built model whose layer names are the checkpoint's paths.
         arrays: tensors by name, as PyTorch keeps them (convolutions `(out, in, h, w)`, dense `(out, in)`).
@@ -62,6 +65,7 @@ def assign(
     extra = [name for name in given if name not in variables]
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.DepthwiseConv2D)]
     depthwise = {id(layer.kernel) for layer in layers}
+    resized = {id(v): layer for layer in model._flatten_layers() if hasattr(layer, "resampled") for v in layer.weights}
     values, misshapen = {}, []
     for name, variable in variables.items():
         if name in given:
@@ -75,6 +79,8 @@ def assign(
                 value = value.reshape(-1)
             if id(variable) in depthwise and value.shape[2] == 1:  # PyTorch's is a convolution in groups of one channel
                 value = value.reshape(*value.shape[:2], -1, variable.shape[-1])
+            if value.shape != tuple(variable.shape) and id(variable) in resized:
+                value = resized[id(variable)].resampled(value)
             if value.shape == tuple(variable.shape):
                 values[name] = value
             else:

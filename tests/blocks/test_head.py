@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kvision.blocks.head import dense_relu
+from kvision.blocks.head import dense_relu, pool
 
 
 @pytest.mark.parametrize("p", [0.5, 0.8, 1.0])
@@ -49,3 +49,13 @@ def test_dense_relu_takes_the_share_that_is_dropped():
     kept = trained != 0
     np.testing.assert_allclose(trained[kept], hidden[kept] / 0.8, rtol=1e-5)
     assert 0.7 < kept.mean() < 0.9
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 4), (2, 2, 3, 4)])
+def test_pools_pixels_and_tokens(shape):
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    inputs = keras.Input(shape[1:])
+    model = keras.Model(inputs, [pool(inputs, "avg"), pool(inputs, "max")])
+    mean, maximum = model(x)
+    np.testing.assert_allclose(mean, x.reshape(2, 6, 4).mean(axis=1), atol=1e-6)
+    np.testing.assert_array_equal(maximum, x.reshape(2, 6, 4).max(axis=1))

@@ -43,7 +43,8 @@ def names():
 def create(name: str) -> torch.nn.Module:
     """timm's network, or torchvision's where timm has none."""
     if timm.is_model(name):
-        return timm.create_model(name, pretrained=False, **AUXILIARY.get(name, {}))
+        # A few are published without a classifier; here all have one.
+        return timm.create_model(name, pretrained=False, num_classes=1000, **AUXILIARY.get(name, {}))
     import torchvision
 
     return torchvision.models.get_model(name, weights=None)
@@ -60,8 +61,11 @@ def golden(name: str) -> dict[str, np.ndarray]:
     for norm in norms:
         norm.momentum = 1.0
     size = next((size for start, size in SIZES.items() if name.startswith(start)), seeded.SIZE)
-    x = torch.from_numpy(seeded.images(8, size)).permute(0, 3, 1, 2).double()
-    model.train()(x)
+    if getattr(model, "default_cfg", {}).get("fixed_input_size"):
+        size = model.default_cfg["input_size"][1:]
+    x = torch.from_numpy(seeded.images(8 if norms else 2, size)).permute(0, 3, 1, 2).double()
+    if norms:
+        model.train()(x)
     packed = {}
     for key, buffer in model.named_buffers():
         if not key.endswith("num_batches_tracked"):
