@@ -194,6 +194,16 @@ from kvision.applications.resnest import (
 )
 from kvision.applications.nf_resnet import NFResNet26, NFResNet50, NFResNet101
 from kvision.applications.nfnet import NFNetF0, NFNetF1, NFNetF2, NFNetF3, NFNetF4, NFNetF5, NFNetF6
+from kvision.applications.vit import (
+    ViT_B16,
+    ViT_B32,
+    ViT_H14,
+    ViT_L16,
+    ViT_L32,
+    ViT_S16,
+    ViT_S32,
+    ViT_Ti16,
+)
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

@@ -13,16 +13,19 @@ from kvision.layers.fractal_join import FractalJoin, GlobalDropPath
 from kvision.layers.gamma_activation import GammaActivation
 from kvision.layers.grouped_conv2d import GroupedConv2D
 from kvision.layers.highway import Highway
+from kvision.layers.layer_normalization import LayerNormalization
 from kvision.layers.lrn import LRN
 from kvision.layers.max_norm import MaxNorm
 from kvision.layers.maxout import Maxout
 from kvision.layers.ode_block import ODEBlock
 from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
+from kvision.layers.position_embedding import ClassToken, PositionEmbedding
 from kvision.layers.prelu import PReLU
 from kvision.layers.recomputed import Recomputed
 from kvision.layers.resize_like import ResizeLike
 from kvision.layers.scaled_std_conv2d import ScaledStdConv2D
+from kvision.layers.self_attention import MultiHeadSelfAttention
 from kvision.layers.skip_init import SkipInit
 from kvision.layers.spatial_transformer import SpatialSampler, SpatialTransformer
 from kvision.layers.spatial_transforms import Affine, Attention, Projective, ThinPlateSpline, Translation
@@ -31,6 +34,7 @@ from kvision.layers.squeeze_excite import SqueezeExcite
 from kvision.layers.stochastic_depth import SkippedBranch, StochasticDepth
 from kvision.layers.stochastic_pooling import StochasticPooling2D
 from kvision.layers.strided_conv2d import StridedConv2D
+from kvision.layers.token_dense import TokenDense
 from kvision.layers.trainable_subsampling import TrainableSubsampling
 from kvision.layers.width_normalization import WidthNormalization
 
@@ -45,6 +49,7 @@ __all__ = [
     "ChannelMask",
     "Capsule",
     "CapsuleLength",
+    "ClassToken",
     "ContrastNormalization",
     "DifferenceOfGaussians",
     "DropConnect",
@@ -56,12 +61,15 @@ __all__ = [
     "Highway",
     "HistogramEqualization",
     "ImageAdjustment",
+    "LayerNormalization",
     "MaxNorm",
     "Maxout",
+    "MultiHeadSelfAttention",
     "ODEBlock",
     "PReLU",
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",
+    "PositionEmbedding",
     "Projective",
     "PrimaryCapsules",
     "Recomputed",
@@ -79,6 +87,7 @@ __all__ = [
     "StochasticPooling2D",
     "StridedConv2D",
     "ThinPlateSpline",
+    "TokenDense",
     "TrainableSubsampling",
     "Translation",
     "WidthNormalization",
