@@ -192,8 +192,6 @@ from kvision.applications.resnest import (
     ResNeSt200,
     ResNeSt269,
 )
-from kvision.applications.nf_resnet import NFResNet26, NFResNet50, NFResNet101
-from kvision.applications.nfnet import NFNetF0, NFNetF1, NFNetF2, NFNetF3, NFNetF4, NFNetF5, NFNetF6
 from kvision.applications.vit import (
     ViT_B16,
     ViT_B32,
@@ -204,6 +202,8 @@ from kvision.applications.vit import (
     ViT_S32,
     ViT_Ti16,
 )
+from kvision.applications.nf_resnet import NFResNet26, NFResNet50, NFResNet101
+from kvision.applications.nfnet import NFNetF0, NFNetF1, NFNetF2, NFNetF3, NFNetF4, NFNetF5, NFNetF6
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:
