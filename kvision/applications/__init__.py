@@ -204,6 +204,15 @@ from kvision.applications.vit import (
 )
 from kvision.applications.nf_resnet import NFResNet26, NFResNet50, NFResNet101
 from kvision.applications.nfnet import NFNetF0, NFNetF1, NFNetF2, NFNetF3, NFNetF4, NFNetF5, NFNetF6
+from kvision.applications.mlp_mixer import (
+    Mixer_B16,
+    Mixer_B32,
+    Mixer_H14,
+    Mixer_L16,
+    Mixer_L32,
+    Mixer_S16,
+    Mixer_S32,
+)
 
 
 def list_models(pattern: str = "*", weights: bool = False) -> list[str]:

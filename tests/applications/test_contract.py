@@ -225,6 +225,14 @@ TINY = [
         any_size=False,
         tokens=True,
     ),
+    Tiny(
+        applications.Mixer_B16,
+        (32, 48, 3),
+        dict(patch=8, depth=2, width=16, tokens=12, channels=24),
+        any_size=False,
+        tokens=True,
+        slow_in_xla=True,
+    ),
     Tiny(applications.CapsNetBaseline, (8, 10, 1), dict(widths=(4, 6), hidden=(8,), dropout=0.0), any_size=False),
 ]
 each_kind = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.row.name)
