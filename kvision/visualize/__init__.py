@@ -5,5 +5,6 @@ from kvision.visualize.curves import curves
 from kvision.visualize.figure import save
 from kvision.visualize.mistakes import mistakes
 from kvision.visualize.perturbations import perturbations
+from kvision.visualize.rollout import attention_rollout, rollout
 
-__all__ = ["confusion", "curves", "mistakes", "perturbations", "save"]
+__all__ = ["attention_rollout", "confusion", "curves", "mistakes", "perturbations", "rollout", "save"]

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -35,6 +37,20 @@ def shorten(name: object, length: int = 20) -> str:
     """A name that fits, on one line: "great grey owl, great gr…"."""
     name = " ".join(str(name).split())
     return name if len(name) <= length else name[: length - 1].rstrip() + "…"
+
+
+def displayed(image: np.ndarray) -> np.ndarray:
+    """Floats in [0, 1], `(H, W)` or `(H, W, 3)`."""
+    image = np.asarray(image)
+    if image.ndim == 3 and image.shape[-1] == 1:
+        image = image[..., 0]
+    if image.ndim != 2 and (image.ndim != 3 or image.shape[-1] != 3):
+        raise ValueError(f"An image is (H, W), (H, W, 1) or (H, W, 3). Received: {image.shape}")
+    if image.dtype.kind in "iu":
+        return image / 255
+    image = image.astype("float64")
+    low, high = image.min(), image.max()
+    return image if low >= 0 and high <= 1 else (image - low) / ((high - low) or 1)
 
 
 def save(figure: "Figure", path: str | os.PathLike) -> None:

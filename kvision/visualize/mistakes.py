@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kvision.visualize.figure import GRID, INK, MUTED, blank, shorten
+from kvision.visualize.figure import GRID, INK, MUTED, blank, displayed, shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,24 +51,10 @@ def mistakes(
     figure = blank(max(1.9 * columns, 3.2), 2.25 * rows + 0.5, f"Mistakes ({which})")
     for place in range(shown):
         axes = figure.add_subplot(rows, columns, place + 1)
-        axes.imshow(_displayed(images[place]), "gray", vmin=0, vmax=1)
+        axes.imshow(displayed(images[place]), "gray", vmin=0, vmax=1)
         axes.set(xticks=[], yticks=[], anchor="NW")
         axes.spines[:].set_color(GRID)
         truth, prediction = (shorten(class_names[int(classes[place])], 18) for classes in (truths, predictions))
         title = f"{truth}\n→ {prediction} {scores[place]:.2f}"
         axes.set_title(title, loc="left", fontsize=8.5, color=INK, linespacing=1.35, pad=4, parse_math=False)
     return figure
-
-
-def _displayed(image: np.ndarray) -> np.ndarray:
-    """Floats in [0, 1], `(H, W)` or `(H, W, 3)`."""
-    image = np.asarray(image)
-    if image.ndim == 3 and image.shape[-1] == 1:
-        image = image[..., 0]
-    if image.ndim != 2 and (image.ndim != 3 or image.shape[-1] != 3):
-        raise ValueError(f"An image is (H, W), (H, W, 1) or (H, W, 3). Received: {image.shape}")
-    if image.dtype.kind in "iu":
-        return image / 255
-    image = image.astype("float64")
-    low, high = image.min(), image.max()
-    return image if low >= 0 and high <= 1 else (image - low) / ((high - low) or 1)
