@@ -3,8 +3,10 @@
 from kvision.visualize.confusion import confusion
 from kvision.visualize.curves import curves
 from kvision.visualize.figure import save
+from kvision.visualize.gallery import gallery
 from kvision.visualize.mistakes import mistakes
 from kvision.visualize.perturbations import perturbations
 from kvision.visualize.rollout import attention_rollout, rollout
 
 __all__ = ["attention_rollout", "confusion", "curves", "mistakes", "perturbations", "rollout", "save"]
+__all__ = ["confusion", "curves", "gallery", "mistakes", "perturbations", "save"]

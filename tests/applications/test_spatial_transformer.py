@@ -164,3 +164,34 @@ def test_unknown_sizes_are_an_error():
     for row in (st.STFCN, st.STCNN, st.SVHNCNN, st.STCNN2xCUB):
         with pytest.raises(ValueError, match="known"):
             row(input_shape=(None, None, 3))
+
+
+def test_localisation_may_learn_more_slowly():
+    """Keras's optimizer of several: a tenth of the rate for the localisation networks, nothing else changes."""
+    model = st.STCNNMultiSVHN(input_shape=(16, 16, 3), **HOUSES)
+    variables, random = model.trainable_variables, np.random.default_rng(0)
+    steps = [[random.normal(size=variable.shape).astype("float32") for variable in variables] for _ in range(2)]
+    start = [variable.numpy() for variable in variables]
+
+    def learn(optimizer, factor=1):
+        for variable, value in zip(variables, start, strict=True):
+            variable.assign(value)
+        for gradients in steps:
+            optimizer.apply([keras.ops.convert_to_tensor(factor * gradient) for gradient in gradients], variables)
+        return [variable.numpy() for variable in variables]
+
+    def sgd(rate):
+        return keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(rate, 1, 0.5), momentum=0.9)
+
+    def both():
+        return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(sgd(0.1), {"st.*": sgd(0.01)}))
+
+    slower = [variable.path.startswith(("st1", "st2")) for variable in variables]
+    assert sum(slower) == 2 * 3 * 2 and len(slower) == sum(slower) + 2 * 2 + 2 * 2
+    pairs = zip(learn(sgd(0.1)), learn(sgd(0.01)), slower, strict=True)
+    expected = [slow if slower else fast for fast, slow, slower in pairs]
+    restored = keras.optimizers.deserialize(keras.optimizers.serialize(both()))
+    scaled = keras.optimizers.LossScaleOptimizer(both(), initial_scale=4.0)  # as under mixed_float16
+    for optimizer, factor in ((both(), 1), (restored, 1), (scaled, 4)):
+        for value, right in zip(learn(optimizer, factor), expected, strict=True):
+            np.testing.assert_array_equal(value, right)
