@@ -2,8 +2,8 @@
 
 Section 3 is `kvision.layers.SpatialTransformer`, sections 4.1 to 4.3 are `DistortedMNIST`, `SVHN` and `CUB`.
 
-On SVHN and CUB the localisation networks learn more slowly, at a tenth and at 1e-4 of the rate (appendix A.5, section
-4.3). For the variables of `SVHN`'s transformers, for example:
+On SVHN and CUB the localisation networks learn more slowly, at a tenth and at 1e-4 of the rate (appendix A). For those
+of `SVHN`, each optimizer with its own variables:
 
     several = keras.optimizers.OptimizerMap(keras.optimizers.SGD(rate), {"st.*": keras.optimizers.SGD(rate / 10)})
     model.compile(keras.optimizers.MultiOptimizer(several), ...)

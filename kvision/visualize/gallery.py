@@ -10,7 +10,7 @@ from kvision.visualize.figure import INK, ORANGE, blank
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PITCH = 1.2  # from one image to the next, in widths of an image
+GAP, GAP_FOR_OUTLINES = 0.15, 0.42  # between images, in widths of an image: outlines may turn and leave theirs
 
 
 def gallery(
@@ -44,12 +44,13 @@ def gallery(
     if columns and len(columns) != count:
         raise ValueError(f"There are {count} columns. Received: {len(columns)} names for them")
     heights = {name: height / width for name, (_, height, width, _) in shapes.items()}
-    tall = sum(heights.values()) + (PITCH - 1) * len(rows)
-    figure = blank(0.75 * PITCH * count + 1.8, 0.75 * tall + 1.0, title)
+    gap = GAP_FOR_OUTLINES if outlines else GAP
+    wide, tall = (1 + gap) * count, sum(heights.values()) + gap * len(rows)
+    figure = blank(0.75 * wide + 1.8, 0.75 * tall + 1.0, title)
     axes, top, places = figure.add_subplot(), 0.0, []
     for name, images in rows.items():
         for column, image in enumerate(images):
-            left, height, width = PITCH * column, heights[name], image.shape[1]
+            left, height, width = (1 + gap) * column, heights[name], image.shape[1]
             image = image[..., 0] if image.shape[-1] == 1 else image
             axes.imshow(image, "gray", vmin=0, vmax=1, extent=(left, left + 1, top + height, top))
             if name in outlines:
@@ -57,10 +58,10 @@ def gallery(
                 x, y = np.append(x, x[0]) + left, np.append(y, y[0]) + top
                 axes.plot(x, y, color=ORANGE, linewidth=1.4, marker="o", markersize=4, markevery=[0])
         places.append(top + height / 2)
-        top += height + PITCH - 1
-    axes.set(xlim=(-0.1, PITCH * count - 0.1), ylim=(top - 0.1, -0.1), aspect="equal")
+        top += height + gap
+    axes.set(xlim=(-gap / 2, wide - gap / 2), ylim=(tall - gap / 2, -gap / 2), aspect="equal")
     axes.set_yticks(places, list(rows))
-    axes.set_xticks([PITCH * column + 0.5 for column in range(len(columns))], [str(name) for name in columns])
+    axes.set_xticks([(1 + gap) * column + 0.5 for column in range(len(columns))], [str(name) for name in columns])
     axes.tick_params(top=False, labeltop=True, bottom=False, labelbottom=False, labelcolor=INK, labelsize=10, length=0)
     axes.spines[:].set_visible(False)
     return figure

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kvision import visualize
-from kvision.visualize.gallery import PITCH
+from kvision.visualize.gallery import GAP, GAP_FOR_OUTLINES
 
 
 def images(count, height, width, channels):
@@ -14,13 +14,13 @@ def test_every_image_has_its_place(tmp_path):
     figure = visualize.gallery(rows, columns=range(3), title="Two rows")
     (axes,) = figure.axes
     shown = iter(axes.images)
-    for row, top, height in (("colour", 0, 1), ("grey", PITCH, 2)):
+    for row, top, height in (("colour", 0, 1), ("grey", 1 + GAP, 2)):
         for column in range(3):
-            image = next(shown)
+            image, left = next(shown), (1 + GAP) * column
             np.testing.assert_array_equal(np.asarray(image.get_array()), rows[row][column].squeeze())
-            np.testing.assert_allclose(image.get_extent(), (PITCH * column, PITCH * column + 1, top + height, top))
+            np.testing.assert_allclose(image.get_extent(), (left, left + 1, top + height, top))
     assert not list(shown) and not axes.lines
-    np.testing.assert_allclose(axes.get_yticks(), (0.5, PITCH + 1))
+    np.testing.assert_allclose(axes.get_yticks(), (0.5, 1 + GAP + 1))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["colour", "grey"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "2"]
     visualize.save(figure, tmp_path / "figure.png")
@@ -32,8 +32,8 @@ def test_outlines_lie_on_the_pixels():
     corners = np.array([[[0, 0], [3, 0], [3, 3], [0, 3]]] * 2)
     figure = visualize.gallery({"first": images(2, 4, 4, 1), "second": images(2, 4, 4, 1)}, {"second": corners})
     _, line = figure.axes[0].lines
-    x = [PITCH + place for place in (1 / 8, 7 / 8, 7 / 8, 1 / 8, 1 / 8)]
-    y = [PITCH + place for place in (1 / 8, 1 / 8, 7 / 8, 7 / 8, 1 / 8)]
+    x = [1 + GAP_FOR_OUTLINES + place for place in (1 / 8, 7 / 8, 7 / 8, 1 / 8, 1 / 8)]
+    y = [1 + GAP_FOR_OUTLINES + place for place in (1 / 8, 1 / 8, 7 / 8, 7 / 8, 1 / 8)]
     np.testing.assert_allclose(line.get_xydata(), np.stack([x, y], axis=1))
 
 
