@@ -180,7 +180,9 @@ class ODEBlock(keras.layers.Layer):
                         tape.watch(y)
                         k = f(t, y)
                     found = tape.gradient(k, [*y, *variables], a, unconnected_gradients="zero")
-                    return [*k, *(-tf.convert_to_tensor(g) for g in found)]
+                    # All at once: no step needs the parameters' gradients of the one before, and those that TensorFlow
+                    # would leave for later hold the memory of their steps.
+                    return tf.tuple([*k, *(-tf.convert_to_tensor(g) for g in found)])
 
                 def retreat(place, total, step, a, parameters):
                     y = [trajectory[place] for trajectory in states]

@@ -173,27 +173,52 @@ def test_the_gradient_of_the_exponential():
     assert (forward - 2) % 6 == 0 and (backward - 2) % 6 == 0 and min(forward, backward) > 50
 
 
-def nodes(graph):
-    return graph.node_def if hasattr(graph, "node_def") else graph.node
-
-
-@pytest.mark.parametrize("adjoint", [True, False])
-def test_memory_of_the_steps(adjoint):
-    """Backpropagation keeps each step's tensors in lists, the adjoint none."""
-    network = Network(3)
-    one = block(network, adjoint=adjoint)
+def gradient_graph(**arguments):
+    """What the graph of a block's gradient is made of: the nodes of each of its functions."""
+    one = block(Network(3), **arguments)
 
     @tf.function
     def train(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
             loss = tf.reduce_sum(one(x))
-        return tape.gradient(loss, x)
+        return tape.gradient(loss, [x, one.dynamics.kernel.value])
 
+    one.build((2, 3))
     graph = train.get_concrete_function(tf.TensorSpec((2, 3), "float64")).graph.as_graph_def()
-    operations = {node.op for function in (graph, *graph.library.function) for node in nodes(function)}
+    return graph, list(graph.library.function)
+
+
+@pytest.mark.parametrize("solver", [dict(), dict(solver="rk4", steps=8)], ids=["dopri5", "rk4"])
+@pytest.mark.parametrize("adjoint", [True, False])
+def test_memory_of_the_steps(adjoint, solver):
+    """Backpropagation keeps each step's tensors in lists, the adjoint none."""
+    graph, functions = gradient_graph(adjoint=adjoint, **solver)
+    operations = {node.op for node in (*graph.node, *(node for function in functions for node in function.node_def))}
     assert any("While" in operation for operation in operations)
     assert any(operation.startswith("TensorList") for operation in operations) != adjoint
+
+
+@pytest.mark.parametrize("solver", [dict(), dict(solver="rk4", steps=8)], ids=["dopri5", "rk4"])
+def test_no_step_of_the_adjoint_leaves_gradients_for_later(solver):
+    """TensorFlow runs up to ten rounds of a loop side by side: whatever the next one starts from waits for all
+    products of matrices of this one, the kernel's gradients among them."""
+    _, functions = gradient_graph(**solver)
+    body = max(functions, key=lambda function: sum(node.op == "MatMul" for node in function.node_def))
+    sources = {node.name: {source.lstrip("^").partition(":")[0] for source in node.input} for node in body.node_def}
+    products = {node.name for node in body.node_def if node.op == "MatMul"}
+    assert len(products) >= 3 * 4  # of each stage: forward, and the gradients of state and kernel
+
+    def before(name, seen):
+        for source in sources.get(name, set()) - seen:
+            seen.add(source)
+            before(source, seen)
+        return seen
+
+    waited = [before(body.ret[output.name].partition(":")[0], set()) & products for output in body.signature.output_arg]
+    moved = [some for some in waited if some]
+    assert len(moved) >= 4  # state, adjoint, and the gradients of kernel and bias
+    assert all(some == products for some in moved)
 
 
 def test_a_list_of_tensors_is_one_state():
