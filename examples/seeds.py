@@ -9,10 +9,16 @@ from collections.abc import Callable, Mapping
 import keras
 
 
-def flags(doc: str, epochs: int, run: str) -> argparse.ArgumentParser:
-    """The command line of an example: its docstring as help, its usual `epochs`, and where its files go."""
+def flags(doc: str, epochs: int, run: str, data: bool = True) -> argparse.ArgumentParser:
+    """The command line of an example: its docstring as help, its usual `epochs`, and where its files go.
+
+    An example that makes its own data passes `data=False`.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="digits", help="digits, a folder, or a TFDS name such as mnist (%(default)s)")
+    if data:
+        parser.add_argument(
+            "--data", default="digits", help="digits, a folder, or a TFDS name such as mnist (%(default)s)"
+        )
     parser.add_argument("--seeds", type=int, default=3, help="how many runs of each network (%(default)s)")
     parser.add_argument("--epochs", type=int, default=epochs, help="(%(default)s)")
     parser.add_argument("--run", type=pathlib.Path, default=pathlib.Path(run), help="folder of results (%(default)s)")
