@@ -8,5 +8,4 @@ from kvision.visualize.mistakes import mistakes
 from kvision.visualize.perturbations import perturbations
 from kvision.visualize.rollout import attention_rollout, rollout
 
-__all__ = ["attention_rollout", "confusion", "curves", "mistakes", "perturbations", "rollout", "save"]
-__all__ = ["confusion", "curves", "gallery", "mistakes", "perturbations", "save"]
+__all__ = ["attention_rollout", "confusion", "curves", "gallery", "mistakes", "perturbations", "rollout", "save"]
