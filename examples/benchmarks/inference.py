@@ -2,6 +2,7 @@
 
     python examples/benchmarks/inference.py                     # ResNet50, float32 and bfloat16, about 3 minutes
     python examples/benchmarks/inference.py --model=SEResNeXt50 --peer=legacy_seresnext50_32x4d     # timm, on PyTorch
+    python examples/benchmarks/inference.py --model=ViT_B16 --peer=layers       # the same from Keras's own layers
 
 All start from the same kind of random weights, with statistics and offsets as after training (a graph with all-zero
 biases is optimized differently), are exported under the same precision, loaded again, and asked in turn. kvision
@@ -14,13 +15,14 @@ import pathlib
 import tempfile
 import time
 
+import stock_vit
 from absl import app, flags
 from interleaved import take_turns
 
 MODEL = flags.DEFINE_string(
     "model", "ResNet50", "a name of kvision.applications, and of keras.applications where that is the peer"
 )
-PEER = flags.DEFINE_string("peer", "keras", "keras (applications), or a name of timm's")
+PEER = flags.DEFINE_string("peer", "keras", "keras (applications), layers (a ViT from Keras's), or a name of timm's")
 DTYPES = flags.DEFINE_list("dtypes", ["float32", "bfloat16"], "precisions; keras exports under mixed_<dtype>")
 ROUNDS = flags.DEFINE_integer("rounds", 7, "interleaved rounds")
 STEPS = flags.DEFINE_integer("steps", 4, "calls in a round")
@@ -102,12 +104,15 @@ def main(_):
             for kind in ("variables", "constants")
         }
         runs = {f"kvision {kind}": server(path, "tensor", images) for kind, path in paths.items()}
-        if PEER.value == "keras":
+        if PEER.value in ("keras", "layers"):
             keras.config.set_dtype_policy(dtype if dtype == "float32" else f"mixed_{dtype}")
-            theirs = trained(getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape))
-            theirs.export(str(folder / f"keras-{dtype}"), verbose=False)
+            if PEER.value == "keras":
+                theirs = getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape)
+            else:
+                theirs = stock_vit.layers(getattr(kvision.applications, MODEL.value).architecture, shape)
+            trained(theirs).export(str(folder / f"keras-{dtype}"), verbose=False)
             keras.config.set_dtype_policy("float32")
-            runs["keras"] = server(folder / f"keras-{dtype}", "serving_default", images)
+            runs[PEER.value] = server(folder / f"keras-{dtype}", "serving_default", images)
         else:
             runs[PEER.value] = torch_server(images, dtype)
         medians, texts = take_turns(runs, ROUNDS.value)

@@ -5,6 +5,7 @@
     python examples/benchmarks/training.py --model=AlexNet --size=227 --peer=stock      # on Keras's grouped convolution
     python examples/benchmarks/training.py --model=NFNetF0 --size=128 --batch=2 --policies=float32 --peer=stock
     python examples/benchmarks/training.py --model=ResNeXt50 --peer=resnext50_32x4d     # timm's, on PyTorch
+    python examples/benchmarks/training.py --model=ViT_B16 --peer=hub           # keras-hub's; layers: from Keras's own
 
 Prints images per second of both, medians of interleaved rounds in one process with their spread, and the ratio.
 """
@@ -13,6 +14,7 @@ import os
 import time
 from functools import partial
 
+import stock_vit
 from absl import app, flags
 from interleaved import take_turns, trainer
 
@@ -20,7 +22,10 @@ MODEL = flags.DEFINE_string(
     "model", "ResNet50", "a name of kvision.applications, and of keras.applications where that is the peer"
 )
 PEER = flags.DEFINE_string(
-    "peer", "keras", "keras (applications), stock (our network on Keras's grouped convolutions), or a name of timm's"
+    "peer",
+    "keras",
+    "keras (applications), stock (our network on Keras's grouped convolutions), layers (a ViT from Keras's), hub "
+    "(keras-hub's ViT), or a name of timm's",
 )
 POLICIES = flags.DEFINE_list("policies", ["float32", "mixed_bfloat16"], "Keras dtype policies, one after the other")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "interleaved rounds")
@@ -39,6 +44,12 @@ def theirs(shape):
     import keras
 
     return getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape)
+
+
+def transformer(build, shape):
+    import kvision
+
+    return build(getattr(kvision.applications, MODEL.value).architecture, shape)
 
 
 def fit(build, shape):
@@ -96,6 +107,12 @@ def main(_):
     for policy in POLICIES.value:
         keras.config.set_dtype_policy(policy)
         peers = {"keras": partial(fit, theirs, shape), "stock": partial(stock, shape)}
+        peers = {
+            "keras": partial(fit, theirs, shape),
+            "stock": partial(fit, stock, shape),
+            "layers": partial(fit, partial(transformer, stock_vit.layers), shape),
+            "hub": partial(fit, partial(transformer, stock_vit.hub), shape),
+        }
         peer = peers.get(PEER.value, partial(torch_loop, policy))
         runs = {"kvision": fit(ours, shape), PEER.value: peer()}
         medians, texts = take_turns(runs, ROUNDS.value)
