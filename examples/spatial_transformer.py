@@ -17,7 +17,6 @@ import functools
 
 import keras
 import numpy as np
-from matplotlib.ticker import LogLocator
 from seeds import compare, flags, table
 
 from kvision import data, visualize
@@ -25,7 +24,8 @@ from kvision.applications import STCNN
 from kvision.layers import Affine, Projective, ThinPlateSpline
 from kvision.visualize.figure import BLUE, GRID, INK, ORANGE, blank, quiet
 
-# The distortion, a transform that can undo it, and the filters with which ST-CNN and CNN have equal parameters.
+# The distortion, a transform that can undo it, and the filters with which ST-CNN and CNN have equal parameters (for ten
+# classes).
 TASKS = {
     "R": (data.RandomSimilarity(), Affine(), (36, 39)),
     "RTS": (data.RandomSimilarity(45, (0.7, 1.2), (42, 42)), Affine(), (30, 35)),
@@ -126,16 +126,13 @@ def learning():
     axes = figure.add_subplot()
     quiet(axes)
     axes.grid(color=GRID, linewidth=0.8)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")
     axes.xaxis.get_major_locator().set_params(integer=True)
     for (name, runs), color in zip(histories.items(), (BLUE, ORANGE), strict=True):
         errors = 100 * (1 - np.array(runs))
         epochs = every * np.arange(1, errors.shape[1] + 1)
         axes.plot(epochs, errors.T, color=color, linewidth=0.8, alpha=0.4)
         axes.plot(epochs, errors.mean(0), color=color, linewidth=2, marker="o", markersize=3.5, label=name)
+    axes.set_ylim(bottom=0)
     axes.set_xlabel("epoch", color=INK)
     axes.set_ylabel("error in %", color=INK)
     axes.legend(frameon=False, labelcolor=INK)

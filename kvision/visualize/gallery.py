@@ -46,7 +46,7 @@ def gallery(
     heights = {name: height / width for name, (_, height, width, _) in shapes.items()}
     gap = GAP_FOR_OUTLINES if outlines else GAP
     wide, tall = (1 + gap) * count, sum(heights.values()) + gap * len(rows)
-    figure = blank(0.75 * wide + 1.8, 0.75 * tall + 1.0, title)
+    figure = blank(max(0.75 * wide + 1.8, 0.12 * len(title) + 0.4), 0.75 * tall + 1.0, title)
     axes, top, places = figure.add_subplot(), 0.0, []
     for name, images in rows.items():
         for column, image in enumerate(images):

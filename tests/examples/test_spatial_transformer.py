@@ -19,12 +19,12 @@ def table(path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes of ten grey images: a bar that lies and a bar that stands."""
+    """Two classes of 50 grey images: a bar that lies and a bar that stands."""
     image = np.zeros((28, 28, 1))
     image[10:18] = 255
     for name, bar in (("lying", image), ("standing", image.swapaxes(0, 1))):
         (tmp_path / "bars" / name).mkdir(parents=True)
-        for number in range(10):
+        for number in range(50):
             keras.utils.save_img(tmp_path / "bars" / name / f"{number}.png", bar, scale=False)
     return tmp_path / "bars"
 
