@@ -7,24 +7,22 @@
 sums and agreements, and Procedure 1 to the letter; in the whole network also `StridedConv2D` against Keras's
 convolution. Times are interleaved in one process. The peak of the memory is that of a process for each form, beyond
 that of the built model.
+sums and agreements, and Procedure 1 to the letter. Times are interleaved in one process. The peak of the memory is
+that of a process for each form, beyond what the built model holds.
 """
 
 import os
-import resource
-import subprocess
-import sys
 import time
 from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
+from memory import apart, growth
 
 BATCH = flags.DEFINE_integer("batch", 32, "images in a step")
 STEPS = flags.DEFINE_integer("steps", 3, "training steps in a round")
 ROUNDS = flags.DEFINE_integer("rounds", 9, "rounds")
-MEASURE = flags.DEFINE_string("measure", None, "measure the memory of this form in this process")
-
 
 SIZES = ("digit capsules", "CapsNet")
 
@@ -71,8 +69,8 @@ def build(name: str):
     return keras.Model(inputs, CapsuleLength()(kind(10)(inputs)))
 
 
-def stepper(name: str):
-    """A function that trains `STEPS` steps on one batch and returns the milliseconds of one."""
+def stepper(name: str, batch: int, steps: int):
+    """A function that trains so many steps on one batch and returns the milliseconds of one."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -83,10 +81,10 @@ def stepper(name: str):
     model = build(name)
     model.compile(keras.optimizers.SGD(1e-3), MarginLoss())
     random = np.random.default_rng(0)
-    x = tf.constant(random.random((BATCH.value, *model.input_shape[1:]), "float32"))
-    y = tf.constant(random.integers(0, 10, BATCH.value))
+    x = tf.constant(random.random((batch, *model.input_shape[1:]), "float32"))
+    y = tf.constant(random.integers(0, 10, batch))
 
-    def run(steps=STEPS.value):
+    def run(steps=steps):
         start = time.perf_counter()
         for _ in range(steps):
             model.train_on_batch(x, y)
@@ -95,23 +93,18 @@ def stepper(name: str):
     return run
 
 
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+def measure(name: str, batch: int, steps: int) -> tuple[float, float]:
+    return growth(stepper(name, batch, steps))
 
 
 def main(_):
-    if MEASURE.value:
-        run = stepper(MEASURE.value)
-        built = peak()
-        run()
-        print(f"{MEASURE.value:30s} {peak() - built:6,.0f} MiB beyond {built:,.0f}", flush=True)
-        return
     names = [f"{size}, {form}" for size in SIZES for form in ("tiled einsum", "kvision")]
-    for name in names:  # before this process grows: others start from its peak
-        subprocess.run([sys.executable, *sys.argv, f"--measure={name}"], check=True)
+    for name in names:
+        more, built = apart(measure, name, BATCH.value, STEPS.value)
+        print(f"{name:30s} {more:6,.0f} MiB beyond {built:,.0f}", flush=True)
     from interleaved import take_turns
 
-    runs = {name: stepper(name) for name in names}
+    runs = {name: stepper(name, BATCH.value, STEPS.value) for name in names}
     for run in runs.values():
         run(1)  # traces and warms up
     medians, lines = take_turns(runs, ROUNDS.value)

@@ -8,52 +8,46 @@ beyond that of the built model, and the median time of a step.
 """
 
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
+from memory import apart, growth
 
 MODEL = flags.DEFINE_string("model", "DenseNetBC100k12", "a DenseNet of kvision.applications")
 BATCH = flags.DEFINE_integer("batch", 64, "images in a step")
 STEPS = flags.DEFINE_integer("steps", 4, "training steps after the first")
-RECOMPUTE = flags.DEFINE_bool("recompute", None, "measure this form in this process")
 
 
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def measure(recompute: bool) -> str:
+def measure(recompute: bool, name: str, batch: int, steps: int) -> str:
     import keras
     import numpy as np
 
     from kvision import applications
 
-    row = applications.get_model(MODEL.value)
+    row = applications.get_model(name)
     model = row(recompute=recompute)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
     random = np.random.default_rng(0)
-    images = random.normal(size=(BATCH.value, *row.input_shape)).astype("float32")
-    labels = random.integers(0, row.classes, BATCH.value)
-    built, times = peak(), []
-    for _ in range(STEPS.value + 1):
-        start = time.perf_counter()
-        model.train_on_batch(images, labels)
-        times.append(time.perf_counter() - start)
-    return f"{peak() - built:6,.0f} MiB beyond {built:,.0f}, {statistics.median(times[1:]):.2f} s a step"
+    images = random.normal(size=(batch, *row.input_shape)).astype("float32")
+    labels = random.integers(0, row.classes, batch)
+    times = []
+
+    def train():
+        for _ in range(steps + 1):
+            start = time.perf_counter()
+            model.train_on_batch(images, labels)
+            times.append(time.perf_counter() - start)
+
+    more, built = growth(train)
+    return f"{more:6,.0f} MiB beyond {built:,.0f}, {statistics.median(times[1:]):.2f} s a step"
 
 
 def main(_):
-    if RECOMPUTE.value is not None:
-        print("recomputed" if RECOMPUTE.value else "plain     ", measure(RECOMPUTE.value), flush=True)
-        return
-    for form in ("--norecompute", "--recompute"):
-        subprocess.run([sys.executable, *sys.argv, form], check=True)
+    for form, recompute in (("plain", False), ("recomputed", True)):
+        print(f"{form:10s}", apart(measure, recompute, MODEL.value, BATCH.value, STEPS.value), flush=True)
 
 
 if __name__ == "__main__":
