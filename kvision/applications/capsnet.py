@@ -40,8 +40,9 @@ class ReconstructionHead(TrainingHead):
     """A decoder whose output is compared with the network's input: the sum of squared differences, times `weight`.
 
     It sees the capsules of one class at a time, the others masked with zeros. Several digits of one image are decoded
-    one by one, and their sum, clipped to 1 as overlapping ink is, is compared with the image. (The authors' code
-    compares each with an image of its digit alone, which labels do not hold.)
+    one by one, and their sum is compared with the image. Overlapping ink is clipped to 1: where the image has 1, a
+    larger sum is no error. (The authors' code compares each with an image of its digit alone, which labels do not
+    hold.)
 
     Args:
         branch: a model from capsules `(B, J, D)` to images `(B, H, W, C)`.
@@ -69,8 +70,10 @@ class ReconstructionHead(TrainingHead):
 
     def extra_loss(self, tapped, x, y, sample_weight, compiled_loss):
         images = self.reconstruct(tapped, self.shown(y, tapped.shape[1]), training=True)
-        image = ops.minimum(ops.sum(images, axis=1), 1.0)
-        errors = ops.sum(ops.square(image - ops.cast(x, image.dtype)), axis=(1, 2, 3))
+        ink, x = ops.sum(images, axis=1), ops.cast(x, images.dtype)
+        # Only where the image is clipped: a sum clipped elsewhere would have no gradient, and never come down again.
+        ink = ops.where(x < 1, ink, ops.minimum(ink, 1.0))
+        errors = ops.sum(ops.square(ink - x), axis=(1, 2, 3))
         if sample_weight is not None:
             errors = errors * ops.reshape(ops.cast(sample_weight, errors.dtype), (-1,))
         return self.weight * ops.mean(errors)

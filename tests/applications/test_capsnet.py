@@ -83,13 +83,27 @@ def test_fit_adds_the_squared_differences(digits):
     model = network(digits=digits)
     y = Y if digits == 1 else np.maximum(np.eye(4)[Y], np.eye(4)[(Y + 1) % 4])
     model.compile(keras.optimizers.SGD(0.0), MarginLoss())
-    images = np.minimum(np.array(reconstruct(model, X, y)).sum(1), 1)
-    assert np.array(reconstruct(model, X, y)).shape[1] == digits
-    reconstruction = 0.0005 * ((images - X) ** 2).sum((1, 2, 3)).mean()
-    margin = float(MarginLoss()(y, model.predict(X, verbose=0)))
-    loss = model.fit(X, y, batch_size=6, verbose=0).history["loss"][0]
+    x = np.minimum(1.5 * X, 1)  # a third of it full ink, where more of it is no error
+    images = np.array(reconstruct(model, x, y))
+    assert images.shape[1] == digits
+    errors = images.sum(1) - x
+    errors = np.where(x < 1, errors, np.minimum(errors, 0))
+    reconstruction = 0.0005 * (errors**2).sum((1, 2, 3)).mean()
+    margin = float(MarginLoss()(y, model.predict(x, verbose=0)))
+    loss = model.fit(x, y, batch_size=6, verbose=0).history["loss"][0]
     assert loss == pytest.approx(margin + reconstruction, rel=1e-5) and reconstruction > 0.01
-    assert model.evaluate(X, y, verbose=0) == pytest.approx(margin, rel=1e-5)
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(margin, rel=1e-5)
+
+
+def test_too_much_ink_comes_down_again():
+    """Two digits with full ink everywhere, of an image with none."""
+    model, y = network(digits=2), np.maximum(np.eye(4)[Y], np.eye(4)[(Y + 1) % 4])
+    bias = decoder(model).branch.get_layer("pixels").bias
+    bias.assign(np.full(bias.shape, 2.0))
+    assert np.array(reconstruct(model, X, y)).sum(1).min() > 1
+    model.compile(keras.optimizers.SGD(1.0), MarginLoss())
+    model.fit(0 * X, y, batch_size=6, verbose=0)
+    assert np.array(bias).max() < 2
 
 
 def test_weighted_samples_weigh_in_both_losses():
