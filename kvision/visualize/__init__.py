@@ -5,7 +5,9 @@ from kvision.visualize.curves import curves
 from kvision.visualize.figure import save
 from kvision.visualize.gallery import gallery
 from kvision.visualize.mistakes import mistakes
+from kvision.visualize.overlaps import overlaps
 from kvision.visualize.perturbations import perturbations
 from kvision.visualize.rollout import attention_rollout, rollout
 
 __all__ = ["attention_rollout", "confusion", "curves", "gallery", "mistakes", "perturbations", "rollout", "save"]
+__all__ = ["confusion", "curves", "mistakes", "overlaps", "perturbations", "save"]
