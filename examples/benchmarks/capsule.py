@@ -6,9 +6,7 @@
 `Capsule` against the straightforward implementation: inputs repeated for each capsule above, einsum for predictions,
 sums and agreements, and Procedure 1 to the letter; in the whole network also `StridedConv2D` against Keras's
 convolution. Times are interleaved in one process. The peak of the memory is that of a process for each form, beyond
-that of the built model.
-sums and agreements, and Procedure 1 to the letter. Times are interleaved in one process. The peak of the memory is
-that of a process for each form, beyond what the built model holds.
+what the built model holds.
 """
 
 import os

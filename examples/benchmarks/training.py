@@ -106,10 +106,9 @@ def main(_):
     shape = (SIZE.value, SIZE.value, 3)
     for policy in POLICIES.value:
         keras.config.set_dtype_policy(policy)
-        peers = {"keras": partial(fit, theirs, shape), "stock": partial(stock, shape)}
         peers = {
             "keras": partial(fit, theirs, shape),
-            "stock": partial(fit, stock, shape),
+            "stock": partial(stock, shape),
             "layers": partial(fit, partial(transformer, stock_vit.layers), shape),
             "hub": partial(fit, partial(transformer, stock_vit.hub), shape),
         }

@@ -9,5 +9,14 @@ from kvision.visualize.overlaps import overlaps
 from kvision.visualize.perturbations import perturbations
 from kvision.visualize.rollout import attention_rollout, rollout
 
-__all__ = ["attention_rollout", "confusion", "curves", "gallery", "mistakes", "perturbations", "rollout", "save"]
-__all__ = ["confusion", "curves", "mistakes", "overlaps", "perturbations", "save"]
+__all__ = [
+    "attention_rollout",
+    "confusion",
+    "curves",
+    "gallery",
+    "mistakes",
+    "overlaps",
+    "perturbations",
+    "rollout",
+    "save",
+]
