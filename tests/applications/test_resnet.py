@@ -121,19 +121,15 @@ def test_rows_compare_by_value_and_derive_from_one_another():
 
 
 def test_a_very_deep_network_in_a_process_that_only_imported_kvision(tmp_path):
-    """Keras walks graphs recursively; the 1,273 operations of 362 layers are beyond Python's default limit of 1,000."""
+    """Keras walks graphs recursively; the 1,063 operations of 302 layers are beyond Python's default limit of 1,000."""
     script = f"""
         import kvision, keras, numpy as np
-        model = kvision.applications.ResNet1202(input_shape=(8, 8, 3), depths=(60,) * 3, zero_gamma=True)
-        assert len(model.operations) > 1200
+        model = kvision.applications.ResNet1202(input_shape=(8, 8, 3), depths=(50,) * 3, zero_gamma=True)
+        assert len(model.operations) > 1000
         clone = keras.models.clone_model(model)
         assert len(clone.layers) == len(model.layers)
         model.save({str(tmp_path / "model.keras")!r})
-    """
-    reload = f"""
-        import kvision, keras, numpy as np
         model = keras.models.load_model({str(tmp_path / "model.keras")!r})
         assert model.origin.row == "ResNet1202" and np.isfinite(model(np.ones((1, 8, 8, 3), "float32"))).all()
     """
-    for code in (script, reload):
-        subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=300)
