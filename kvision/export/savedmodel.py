@@ -124,8 +124,9 @@ class _Served(tf.Module):
 
     def __init__(self, network, names, preprocess, size, channels, dtype, constants, top):
         super().__init__(name="kvision")
-        self._network, self._size, self._channels, self._top = [network], size, channels, top  # a list is not tracked
-        self._names, self._preprocess, self._dtype = names, preprocess, dtype
+        self._network = lambda: network  # an attribute that holds the model, even in a list, would be saved as objects
+        self._size, self._channels, self._top = size, channels, top
+        self._names, self._preprocess, self._dtype = tuple(names), preprocess, dtype
         self._constants = None
         values = [variable.value for variable in network.variables]
         if constants:
@@ -173,7 +174,7 @@ class _Served(tf.Module):
         return tried.concatenate(failed).take(1).get_single_element()
 
     def _network_scores(self, pixels):
-        network, x = self._network[0], tf.cast(self._preprocess(pixels), self._dtype)
+        network, x = self._network(), tf.cast(self._preprocess(pixels), self._dtype)
         if self._constants is None:
             return tf.cast(network(x, training=False), tf.float32)
         count = len(network.trainable_variables)
