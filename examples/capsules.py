@@ -1,15 +1,20 @@
 """Two digits in one image: CapsNet with its decoder against a convolutional network of as many parameters.
 
-    python examples/capsules.py         # N minutes on 2 cores
+    python examples/capsules.py         # 24 minutes on 2 busy cores; both digits right: 62 % each, no clear winner
 
 Section 6 of "Dynamic Routing Between Capsules" (arXiv:1710.09829): every image is a pair of overlapping digits of two
 classes, each shifted by up to 3 pixels, and both must be found. The baseline is the paper's for such pairs (two
 convolutions with pooling, a dense layer, sigmoid cross-entropy), its dense layer as wide as the parameters allow.
-Both see the same pairs as often: new ones in each epoch, of the 80 % of the 1,797 scikit-learn digits that are not
-held out.
+Both see the same pairs, new ones in each epoch, made of 1,259 of scikit-learn's digits; the test pairs are made of the
+359 held out.
+
+Three seeds, mean and standard deviation of the test pairs with both digits right: CapsNet 62.3 ± 1.3 %, baseline
+61.6 ± 3.8 %. That is no evidence for either: the CapsNet wins with two seeds of three and loses with one. The paper's
+lead (5.2 % errors against 8.1 %) came of 60 million training pairs and larger networks.
 
 The run folder gets `table.md`; `pairs.png`, test pairs and the two digits that the CapsNet sees in each (Figure 5);
-`perturbations.png`, a digit whose capsule is changed one dimension at a time (Figure 4).
+`perturbations.png`, a digit whose capsule is changed one dimension at a time (Figure 4). MNIST at the paper's size,
+with networks of this example's width: `--data=mnist --size=28 --shift=4`, for a faster machine.
 """
 
 import keras
@@ -84,13 +89,13 @@ def contestant(build, loss, rate):
         model.compile(keras.optimizers.Adam(decayed), loss, metrics=[ExactMatch()])
         model.fit(pairs(train, seed), steps_per_epoch=steps, epochs=options.epochs, shuffle=False, verbose=0)
         result = model.evaluate(pairs(test, TEST_SEED), steps=DRAWS * data.steps(test, BATCH), verbose=0)
-        return {"both digits right, %": 100 * result[1], "parameters": parameters(model)}
+        return {"both digits right, %": 100 * result[1], "thousand parameters": parameters(model) / 1000}
 
     return run
 
 
-# Rates, epochs and numbers of capsules are those that did best on the validation digits. The margin loss is scaled as
-# in the authors' code: next to it the decoder's loss is 20 times that of the paper's equation.
+# Chosen on the validation digits, with one seed: the rates, the number of capsules, and no dropout in the baseline.
+# The margin loss is scaled as in the authors' code: next to it the decoder's loss is 20 times that of the paper.
 results = compare(
     {
         "CapsNet": contestant(capsnet, MarginLoss(scale=0.5 / classes), 3e-3),

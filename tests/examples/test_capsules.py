@@ -21,7 +21,7 @@ def test_capsules(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent), "PYTHONWARNINGS": "error"}
     subprocess.run([sys.executable, EXAMPLES / "capsules.py", *flags], check=True, env=environment)
     table = (tmp_path / "run" / "table.md").read_text(encoding="utf-8").splitlines()
-    assert table[0] == "| network | both digits right, % | parameters |"
+    assert table[0] == "| network | both digits right, % | thousand parameters |"
     capsnet, baseline = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table[2:])
     assert (capsnet[0], baseline[0]) == ("CapsNet", "baseline")
     assert 0 <= float(capsnet[1]) <= 100 and 0 <= float(baseline[1]) <= 100
