@@ -1,10 +1,22 @@
 """Depth as a differential equation: Table 1 and Figure 3 of Chen et al., NeurIPS 2018, arXiv:1806.07366, on digits.
 
-    python examples/neural_ode.py                                                   # TIME
-    python examples/neural_ode.py --data=mnist --width=64 --epochs=160 --batch=128  # as in the paper; wants a GPU
+    python examples/neural_ode.py    # under 15 minutes on 2 quiet cores; the table below
+    python examples/neural_ode.py --data=mnist --width=64 --batch=128 --epochs=160    # the paper's sizes; wants a GPU
 
-Four networks: one hidden layer, six residual blocks, and in their place an equation, whose gradients come from
-backpropagation through the solver (RK-Net) or from the adjoint state (ODE-Net). Three runs of each, on images of 28x28:
+One hidden layer; six residual blocks; in their place an equation, with gradients by backpropagation through the solver
+(RK-Net) or from the adjoint state (ODE-Net). To be short: 24 channels, not 64, 8 epochs, no random crops, a cosine for
+the learning rate. Mean and deviation of three runs, with 179 test digits, on a busy machine:
+
+| network | test error (%) | parameters (k) | memory (MiB) | time of a step (ms) | NFE forward | NFE backward |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| 1-layer MLP | 3.9106 | 238.51 | 0.65625 | 9.012 ± 3.1 | 0 | 0 |
+| ResNet | 3.7244 ± 0.32 | 81.898 | 9.3164 | 58.384 ± 5.3 | 0 | 0 |
+| RK-Net | 3.7244 ± 0.85 | 30.108 | 12.582 | 150.09 ± 17 | 26 | 0 |
+| ODE-Net | 6.5177 ± 2.6 | 30.108 | 10.25 | 162.05 ± 18 | 26.045 ± 0.078 | 20.472 ± 0.82 |
+
+The equation needs 37 % of the ResNet's parameters and 2.6 to 2.8 times its time. Most of the memory is that of the
+downsampling, the same in all three; `benchmarks/ode_memory.py` measures the equation alone. The picture shows the
+evaluations growing from 20 to 26 in training, and the solver's error falling with the tolerance.
 """
 
 import time
@@ -110,10 +122,10 @@ def figure_3(evaluations, sweep):
     exact.set_yscale("log")
     for tolerance, count, error in zip(sweep, counts, errors, strict=True):
         exact.annotate(f"{tolerance:g}", (count, error), (7, 4), textcoords="offset points", fontsize=9, color=INK)
-    exact.set_title("Exact where it must be, by the tolerance", loc="left", fontsize=11, color=INK)
+    exact.set_title("As exact as the tolerance asks", loc="left", fontsize=11, color=INK)
     exact.set_xlabel("evaluations forward", color=INK)
     exact.set_ylabel("relative error of the state", color=INK)
-    exact.margins(x=0.12, y=0.12)
+    exact.margins(x=0.15, y=0.12)
     return figure
 
 
@@ -147,7 +159,7 @@ def main():
                 trained[seed] = model.get_weights()
             return {
                 "test error (%)": 100 * (1 - model.evaluate(tests, verbose=0, return_dict=True)["accuracy"]),
-                "parameters": model.count_params(),
+                "parameters (k)": model.count_params() / 1000,
                 "memory (MiB)": needed,
                 "time of a step (ms)": float(np.median(watch.milliseconds)),
                 "NFE forward": forward,

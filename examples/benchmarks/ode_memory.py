@@ -1,9 +1,14 @@
 """What does a training step of a differential equation keep? (arXiv:1806.07366: the adjoint's memory is constant.)
 
-    python examples/benchmarks/ode_memory.py                  # 1 to 64 steps of RK4, both gradients, 2 minutes
+    python examples/benchmarks/ode_memory.py                  # 1 to 64 steps of RK4, both gradients, some minutes
 
 The block of the paper's ODE-Net, on states of 7x7x64. Each number is that of a process of its own: by how much a
-step's highest resident memory exceeds what was there before. Writes `ode_memory.md` and `ode_memory.png` into --run.
+step's highest resident memory exceeds what was there before. Writes `ode_memory.md` and `ode_memory.png` into --run:
+
+| MiB, by steps of RK4 | 1 | 2 | 4 | 8 | 16 | 32 | 64 |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| backpropagation | 15 | 26 | 51 | 101 | 213 | 433 | 879 |
+| adjoint | 7 | 7 | 7 | 8 | 8 | 7 | 7 |
 """
 
 import os
@@ -51,10 +56,11 @@ def picture(steps: list[int], found: dict[str, list[float]]):
     axes.set_axisbelow(True)
     for (name, values), color in zip(found.items(), (MUTED, ORANGE), strict=True):
         axes.plot(steps, values, color=color, linewidth=2, marker="o", markersize=4.5)
-        axes.annotate(name, (steps[-1], values[-1]), (-8, 8), textcoords="offset points", color=color, ha="right")
+        text = f"{name}: {values[-1]:,.0f} MiB"
+        axes.annotate(text, (steps[-1], values[-1]), (-10, 8), textcoords="offset points", color=color, ha="right")
     axes.set_xlabel("steps of RK4", color=INK)
     axes.set_ylabel("memory of a training step (MiB)", color=INK)
-    axes.set_xticks(steps)
+    axes.set_xticks([count for count in steps if count >= steps[-1] / 16])  # those before would touch
     axes.set_ylim(0)
     return figure
 
