@@ -1,6 +1,6 @@
 """Two densities fitted by normalizing flows: a continuous one against 8 and 32 planar ones, one after the other.
 
-    python examples/flows.py            # N minutes on 2 cores
+    python examples/flows.py            # about 20 minutes of processor time on 2 cores
 
 A flow turns normal noise into samples of a density q. It is fitted to a density p that is known but for its factor, by
 the Kullback-Leibler divergence KL(q || p) = E_q[log q - log p], as in section 4 of "Neural Ordinary Differential
@@ -8,7 +8,13 @@ Equations" (arXiv:1806.07366, Figure 4). The densities are two of "Variational I
 (arXiv:1505.05770, Table 1): a ring with two bulges, and a wave that forks; and so is the way to fit, with log p weighed
 less at first (equation 20). Every flow is fitted in as many steps, of 512 new draws each.
 
-RESULTS
+One run, the first of the three, reached these divergences, in nats:
+
+| network | KL to the ring | KL to the waves | parameters |
+| --- | ---: | ---: | ---: |
+| 8 planar | 0.105 | 0.373 | 40 |
+| 32 planar | 0.032 | 0.210 | 160 |
+| continuous | 0.0047 | 0.0172 | 15,904 |
 
 The run folder gets `table.md`; `densities.png`, both densities and what became of them; `path.png`, how noise flows to
 them along the equation.

@@ -1,6 +1,6 @@
 """Noisy spirals as paths of a hidden state: the latent ODE, within and beyond the times that it saw.
 
-    python examples/latent_ode.py       # N minutes on 2 cores
+    python examples/latent_ode.py       # 7 minutes of processor time (busy machine)
 
 Section 5.1 of "Neural Ordinary Differential Equations" (arXiv:1806.07366) and the authors' example: 1,000 pieces of two
 spirals, one clockwise and one counter-clockwise, each of 50 points with noise of 0.3, from anywhere on the spiral. The
@@ -8,7 +8,17 @@ network has 1,654 parameters. It is tested on 200 other pieces, against the spir
 times, and as long again before and after them, where it has seen nothing. Polynomials of time, fitted to each piece,
 are what it has to beat.
 
-RESULTS
+RMSE is of the distance from the spiral, ELBO the evidence's lower bound for a test piece; means of three seeds:
+
+| network | RMSE within | RMSE after | RMSE before | ELBO (nats) | parameters |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| latent ODE | 0.14932 ± 0.0013 | 0.5488 ± 0.0033 | 1.2391 ± 0.63 | -41.019 ± 0.57 | 1654 |
+| parabola | 0.11239 | 3.7425 | 3.2962 |  |  |
+| cubic | 0.11913 | 5.4517 | 5.1558 |  |  |
+
+Where there are observations, a parabola through them is closer. Where there are none, the network is closer by far: it
+has learned how spirals go on. It is surer of what comes after than of what came before, where its equation was never
+solved in training.
 
 The run folder gets `table.md` and `spirals.png`, test pieces and how the network continues them both ways (Figure 8).
 """
@@ -22,7 +32,7 @@ from kvision.applications.latent_ode import LatentODE
 from kvision.visualize.figure import BLUE, GRID, INK, MUTED, ORANGE, blank
 
 TURN, POINTS, SEEN, NOISE, BATCH = 6 * np.pi, 500, 50, 0.3, 100  # three turns in 500 points, of which 50 are seen
-options = flags(__doc__, epochs=150, run="runs/latent_ode", data=False).parse_args()
+options = flags(__doc__, epochs=300, run="runs/latent_ode", data=False).parse_args()
 angles = np.linspace(0, TURN, POINTS)
 times = angles[:SEEN]  # as the network counts them, from the first observation
 
@@ -62,13 +72,15 @@ def continued(model, series):
 def latent_ode(seed):
     seen, _, _ = pieces(1000, seed)
     model = LatentODE(times, noise=NOISE, seed=seed, solver="rk4", steps=1)
-    model.compile(keras.optimizers.Adam(0.01), model.negative_log_likelihood, jit_compile=True)
+    rate = keras.optimizers.schedules.CosineDecay(0.01, options.epochs * len(seen) // BATCH)
+    model.compile(keras.optimizers.Adam(rate), model.negative_log_likelihood, jit_compile=True)
     model.fit(seen, seen, batch_size=BATCH, epochs=options.epochs, verbose=0)
-    shown.setdefault("model", model)
     seen, truth, _ = test
+    paths = continued(model, seen)
+    shown.setdefault("latent ODE", paths)
     likelihood = -keras.ops.mean(model.negative_log_likelihood(seen, model(seen, training=True)))
     return {
-        **errors(continued(model, seen), truth),
+        **errors(paths, truth),
         "ELBO (nats)": likelihood - model.losses[0],
         "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
     }
@@ -87,12 +99,11 @@ def polynomial(degree):
     return run
 
 
-def picture(model, each=4):
-    """Some test pieces of either spiral: what was seen, the truth, and the network's path."""
+def picture(paths, each=4):
+    """Some test pieces of either spiral, each as large as it fits: what was seen, the truth, and the network's path."""
     figure = blank(3 * each + 0.6, 6.6, "Spirals seen for a while, and continued")
     axes = figure.subplots(2, each)
     seen, truth, which = test
-    paths = continued(model, seen)
     for row, spiral, name in zip(axes, (0, 1), ("clockwise", "counter-clockwise"), strict=True):
         for one, place in zip(row, np.flatnonzero(which == spiral), strict=False):
             one.plot(*spirals()[spiral].T, color=GRID, linewidth=6, solid_capstyle="round", label="spiral")
@@ -102,7 +113,10 @@ def picture(model, each=4):
             one.plot(*within.T, color=BLUE, linewidth=2.2, label="network, within")
             one.plot(*after.T, color=ORANGE, linewidth=2.2, label="network, after")
             one.plot(*before.T, color=ORANGE, linewidth=2.2, linestyle=(0, (1.2, 1)), label="network, before")
-            one.set(aspect="equal", xticks=(), yticks=())
+            low, high = truth[place].min(axis=0), truth[place].max(axis=0)
+            middle, reach = (low + high) / 2, 0.75 * np.max(high - low)
+            limits = np.stack([middle - reach, middle + reach], axis=-1)
+            one.set(aspect="equal", xticks=(), yticks=(), xlim=limits[0], ylim=limits[1])
             one.spines[:].set_visible(False)
         row[0].set_ylabel(name, color=INK)
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -110,11 +124,11 @@ def picture(model, each=4):
     return figure
 
 
-test, shown = pieces(200, 1000), {}
+test, shown = pieces(200, 1000), {}  # shown: the paths of the first seed
 contestants = {"latent ODE": latent_ode, "parabola": polynomial(2), "cubic": polynomial(3)}
 text = table(compare(contestants, options.seeds))
 print(text)
 options.run.mkdir(parents=True, exist_ok=True)
 (options.run / "table.md").write_text(text + "\n", encoding="utf-8")
-visualize.save(picture(shown["model"]), options.run / "spirals.png")
+visualize.save(picture(shown["latent ODE"]), options.run / "spirals.png")
 print(f"table.md and spirals.png are in {options.run}")
