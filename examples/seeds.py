@@ -64,4 +64,5 @@ def spread(values: list[float]) -> str:
     if not values:
         return ""
     mean, deviation = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{mean:.5g} ± {deviation:.2g}" if deviation else f"{mean:.5g}"
+    text = f"{mean:.5g}" if abs(mean) < 1e5 else f"{mean:.0f}"
+    return f"{text} ± {deviation:.2g}" if deviation else text
