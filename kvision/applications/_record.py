@@ -77,7 +77,7 @@ class Architecture:
         """The last feature map `(B, H', W', C')`, or tokens `(B, N, C')`, of an image `(B, H, W, C)`."""
         raise NotImplementedError
 
-    def pooled(self, x, pooling: str):
+    def pool_features(self, x, pooling: str):
         """The average (`"avg"`) or maximum (`"max"`) of what `features` gives: `(B, C')`."""
         return pool(x, pooling)
 
@@ -173,7 +173,7 @@ class Variant:
         if include_top:
             x = architecture.classifier(x, classes, classifier_activation)
         elif pooling is not None:
-            x = architecture.pooled(x, pooling)
+            x = architecture.pool_features(x, pooling)
         origin = Origin(
             row=self.name,
             weights=checkpoint.label,

@@ -101,7 +101,7 @@ class VisionTransformer(Architecture):
             x = self.block(x, f"blocks.{number}", self)
         return layer_norm(x, name="norm")
 
-    def pooled(self, x, pooling):
+    def pool_features(self, x, pooling):
         if self.class_token:
             x = keras.layers.Cropping1D((1, 0), name="patches")(x)
         return pool(x, pooling)
@@ -111,7 +111,7 @@ class VisionTransformer(Architecture):
             x = keras.layers.Cropping1D((0, x.shape[1] - 1), name="class")(x)
             x = keras.layers.Flatten(name="flatten")(x)
         else:
-            x = self.pooled(x, "avg")
+            x = self.pool_features(x, "avg")
         if self.representation is not None:
             x = keras.layers.Dense(self.representation, "tanh", dtype="float32", name="pre_logits.fc")(x)
         return classify(x, classes, activation, name="head", initializer=keras.initializers.Zeros)
