@@ -1,8 +1,11 @@
 """The tf.data room: where images come from, how they are augmented, and the batches that `model.fit` reads."""
 
-from kvision.data.augmentation import Augmentation, RandomCropWithPadding, RandomFlip
+from kvision.data.augmentation import Augmentation
+from kvision.data.crop import RandomCropWithPadding
 from kvision.data.distortion import RandomClutter, RandomProjection, RandomSimilarity, RandomSpline
+from kvision.data.flip import RandomFlip
 from kvision.data.images import decode_image, resize_for_evaluation
+from kvision.data.mixing import Mixing, Mixup
 from kvision.data.overlap import OverlappingPairs
 from kvision.data.pipeline import evaluation_batches, steps, training_batches
 from kvision.data.sources import load
@@ -11,6 +14,8 @@ from kvision.data.statistics import pixel_statistics
 
 __all__ = [
     "Augmentation",
+    "Mixing",
+    "Mixup",
     "OverlappingPairs",
     "RandomClutter",
     "RandomCropWithPadding",

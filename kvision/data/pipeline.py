@@ -8,6 +8,8 @@ from kvision.data.augmentation import Augmentation
 from kvision.data.images import resize_for_evaluation
 from kvision.data.split import Split
 
+CROP = -1  # in the place of a layer's number, in the seeds of the crops
+
 
 def steps(split: Split, batch_size: int) -> int:
     """The batches of one epoch of `training_batches`: floor(size / batch_size), at least 1."""
@@ -19,6 +21,7 @@ def training_batches(
     batch_size: int,
     *,
     transform: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    crop: Augmentation | None = None,
     augment: Sequence[Augmentation] = (),
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
@@ -36,33 +39,46 @@ def training_batches(
         split: where the images come from.
         batch_size: images in every batch; a split smaller than that is one batch.
         transform: called on the float32 batch, last of all: the normalisation of the model.
+        crop: a layer applied to each image before the batch is made, first of all: images of any size come to one.
         augment: layers applied to the batch in this order, before the transform, each with random numbers of its own.
-        size: height and width to which `resize_for_evaluation` brings each image, first of all.
+        size: in place of a crop: height and width to which `resize_for_evaluation` brings each image.
         seed: of the order and the augmentation.
         first_epoch: where to start, for a run that is resumed.
 
     Returns:
-        images, float32 (batch_size, H, W, C) before the transform, and labels, int32 (batch_size,) class ids.
+        images, float32 (batch_size, H, W, C) before the transform, and labels: int32 (batch_size,) class ids, or
+        float32 (batch_size, classes) from layers that mix images.
 
     Raises:
-        ValueError: a batch_size below 1, or no size for images that differ in size.
+        ValueError: a batch_size below 1, a crop and a size, or neither for images that differ in size.
         tf.errors.FailedPreconditionError: while iterating, if no image of the split is readable.
     """
-    _check(split, batch_size, size)
+    if crop is not None and size is not None:
+        raise ValueError(f"crop and size both decide the size of the images: give one of them, got {crop} and {size}")
+    _check(split, batch_size, size, crop)
     batch_size = min(batch_size, split.size)
     length = steps(split, batch_size) * batch_size
+    fold = tf.random.experimental.stateless_fold_in
 
     def epoch(number):
         key = tf.stack([tf.constant(seed, tf.int64), number])
         images = split.shuffled(key).repeat().take(length)
         images = images.apply(tf.data.experimental.assert_cardinality(length))
-        batches = _resized(images, size).batch(batch_size, drop_remainder=True).enumerate()
+        images = (
+            _resized(images, size)
+            if crop is None
+            else images.enumerate().map(
+                lambda index, example: crop(*example, seed=fold(fold(key, index), tf.constant(CROP, tf.int64))),
+                tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+        )
+        batches = images.batch(batch_size, drop_remainder=True).enumerate()
         return batches.map(lambda index, batch: finish(key, index, *batch), tf.data.AUTOTUNE, deterministic=True)
 
     def finish(key, index, images, labels):
-        fold = tf.random.experimental.stateless_fold_in
         for number, layer in enumerate(augment):
-            images = layer(images, seed=fold(fold(key, index), tf.constant(number, tf.int64)))
+            images, labels = layer(images, labels, seed=fold(fold(key, index), tf.constant(number, tf.int64)))
         return _transformed(images, transform), labels
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
@@ -106,11 +122,11 @@ def evaluation_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _check(split, batch_size, size):
+def _check(split, batch_size, size, crop=None):
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, got {batch_size!r}")
-    if size is None and None in split.image_shape:
-        raise ValueError("the images of this split differ in size: give size=(height, width) to bring them to one")
+    if size is None and crop is None and None in split.image_shape:
+        raise ValueError("the images of this split differ in size: give size=(height, width), or crop= for training")
 
 
 def _resized(images, size, crop_fraction=1.0, interpolation="bilinear"):

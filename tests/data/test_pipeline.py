@@ -4,8 +4,10 @@ import pytest
 import tensorflow as tf
 
 from kvision.data import (
+    Mixup,
     RandomCropWithPadding,
     RandomFlip,
+    RandomSimilarity,
     evaluation_batches,
     load,
     resize_for_evaluation,
@@ -140,3 +142,24 @@ def test_fit_and_evaluate_take_the_batches():
 def test_bad_arguments_are_named(make, source, options, message, folder):
     with pytest.raises(ValueError, match=message):
         make(load(folder if source == "folder" else source), **{"batch_size": 4, **options})
+
+
+def test_layers_may_mix_labels():
+    split = load("digits", "validation")
+    layers = [Mixup(1.0, classes=10), RandomFlip(1.0), Mixup(1.0)]
+    images, labels = batches(training_batches(split, 20, augment=layers, seed=4), 3)
+    assert images.shape == (3, 20, 8, 8, 1) and labels.shape == (3, 20, 10)
+    assert labels.dtype == "float32" and (labels > 0).sum(-1).max() > 2
+    np.testing.assert_allclose(labels.sum(-1), 1, atol=1e-5)
+
+
+def test_a_crop_brings_images_of_a_folder_to_one_size(folder):
+    """Each image has a seed of its own, each epoch others, and a resumed run the same."""
+    split = load(folder)
+    crop = RandomSimilarity(size=(9, 9))
+    images, _ = batches(training_batches(split, 6, crop=crop, seed=1), 2 * steps(split, 6))
+    again, _ = batches(training_batches(split, 6, crop=crop, seed=1, first_epoch=1), steps(split, 6))
+    assert images.shape[1:] == (6, 9, 9, 3)
+    np.testing.assert_array_equal(images[steps(split, 6) :], again)
+    with pytest.raises(ValueError, match="give one of them"):
+        training_batches(split, 6, crop=crop, size=4)
