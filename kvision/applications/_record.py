@@ -295,7 +295,8 @@ def _inputs(default, tensor, shape):
             f"`input_shape` contradicts `input_tensor`. Received: input_shape={shape} and input_tensor of shape "
             f"{tuple(tensor.shape)}"
         )
-    return keras.utils.get_source_inputs(tensor), tensor
+    sources = keras.utils.get_source_inputs(tensor)
+    return sources[0] if len(sources) == 1 else sources, tensor  # of a list Keras warns when it gets an array
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from kvision.layers.drop_connect import DropConnect
 from kvision.layers.euclidean_rbf import EuclideanRBF
 from kvision.layers.fractal_join import FractalJoin, GlobalDropPath
 from kvision.layers.gamma_activation import GammaActivation
+from kvision.layers.global_contrast_normalization import GlobalContrastNormalization
 from kvision.layers.grouped_conv2d import GroupedConv2D
 from kvision.layers.highway import Highway
 from kvision.layers.layer_normalization import LayerNormalization
@@ -37,6 +38,7 @@ from kvision.layers.strided_conv2d import StridedConv2D
 from kvision.layers.token_dense import TokenDense
 from kvision.layers.trainable_subsampling import TrainableSubsampling
 from kvision.layers.width_normalization import WidthNormalization
+from kvision.layers.zca_whitening import ZCAWhitening
 
 __all__ = [
     "CBAM",
@@ -57,6 +59,7 @@ __all__ = [
     "FractalJoin",
     "GammaActivation",
     "GlobalDropPath",
+    "GlobalContrastNormalization",
     "GroupedConv2D",
     "Highway",
     "HistogramEqualization",
@@ -91,4 +94,5 @@ __all__ = [
     "TrainableSubsampling",
     "Translation",
     "WidthNormalization",
+    "ZCAWhitening",
 ]

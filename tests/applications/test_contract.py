@@ -359,7 +359,8 @@ def test_builds_upon_a_tensor():
     inputs = keras.Input((32, 32, 3))
     scaled = keras.layers.Rescaling(1 / 255)(inputs)
     model = applications.ResNet20(input_tensor=scaled, name="mine")
-    assert model.inputs[0] is inputs and model.name == "mine"
+    assert model.input is inputs and model.name == "mine"
+    assert model(np.zeros((1, 32, 32, 3), "float32")).shape == (1, 10)  # without a warning about lists
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ CASES = [
     ("GammaActivation", dict(activation="gelu_tanh", gamma=1.2), (2, 4), (2, 4)),
     ("GlobalDropPath", dict(columns=3), (2, 5, 7, 4), (3,)),
     ("GlobalDropPath", dict(columns=2, share=1.0, seed=1), (2, 4), (2,)),
+    ("GlobalContrastNormalization", dict(scale=55, bias=0.1), (2, 5, 7, 3), (2, 5, 7, 3)),
     ("GroupedConv2D", dict(filters=6, kernel_size=3, groups=2, padding="same"), (2, 5, 7, 4), (2, 5, 7, 6)),
     ("GroupedConv2D", dict(filters=8, kernel_size=3, groups=4, strides=2), (2, 5, 7, 4), (2, 2, 3, 8)),
     ("GroupedConv2D", dict(filters=4, kernel_size=3, dilation_rate=2, activation="relu"), (2, 7, 7, 4), (2, 3, 3, 4)),
@@ -172,6 +173,7 @@ CASES = [
     ("TrainableSubsampling", dict(pool_size=(1, 3), activation="tanh"), (2, 5, 7, 4), (2, 5, 2, 4)),
     ("WidthNormalization", dict(width=4), (2, 5, 7, 1), (2, 29, 29, 1)),
     ("WidthNormalization", dict(width=9, size=(4, 6), threshold=0.5), (2, 5, 7, 3), (2, 4, 6, 3)),
+    ("ZCAWhitening", {}, (2, 3, 4, 2), (2, 3, 4, 2)),
 ]
 
 
