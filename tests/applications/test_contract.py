@@ -253,8 +253,9 @@ def parameters(model) -> int:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_counts_are_exact_and_names_unique(row, without_initial_values):
-    model = row()
+def test_counts_are_exact_and_names_unique(row):
+    with keras.StatelessScope(initialize_variables=False):  # counting needs shapes only: half of the time, no memory
+        model = row()
     assert parameters(model) == row.params
     assert count_macs(model) == row.macs
     assert model.input_shape == (None, *row.input_shape) and model.output_shape == (
