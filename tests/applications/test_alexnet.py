@@ -17,7 +17,7 @@ SMALL = dict(input_shape=(67, 67, 3), widths=(4, 8, 8, 8, 8), hidden=(8, 8), cla
         (applications.AlexNetOWT, (64, 192, 384, 256, 256)),
     ],
 )
-def test_shapes(row, widths, without_initial_values):
+def test_shapes(row, widths, without_values):
     model = row()
     first, second, *rest = widths
     maps = [(55, first), (27, first), (27, second), (13, second), *((13, width) for width in rest), (6, rest[-1])]

@@ -21,7 +21,7 @@ REDUCING = ["3c", "4e"]
     ("row", "fourth"),
     [(applications.BNInception, [576, 576, 608, 608, 1056]), (applications.BNInceptionSlim, [576] * 4 + [1024])],
 )
-def test_figure_5(row, fourth, without_initial_values):
+def test_figure_5(row, fourth, without_values):
     model = row()
     shapes = [model.get_layer(f"inception{name}").output.shape[1:] for name in NAMES]
     assert [shape[-1] for shape in shapes] == [256, 320, 576, *fourth, 1024, 1024]
@@ -30,7 +30,7 @@ def test_figure_5(row, fourth, without_initial_values):
     keras.backend.clear_session()
 
 
-def test_what_changes_from_googlenet(without_initial_values):
+def test_what_changes_from_googlenet(without_values):
     """Section 4.2.1 and appendix: no LRN, no dropout, no bias before a normalization, two 3x3 for each 5x5."""
     model = applications.BNInception()
     assert not any(isinstance(layer, (LRN, keras.layers.Dropout)) for layer in model.layers)
@@ -46,7 +46,7 @@ def test_what_changes_from_googlenet(without_initial_values):
     keras.backend.clear_session()
 
 
-def test_the_separable_stem(without_initial_values):
+def test_the_separable_stem(without_values):
     """Section 4.2: the first convolution has a depth multiplier of 8."""
     separable = bind(googlenet.separable, convolve=normalized)
     plain, slim = applications.BNInceptionSlim(), applications.BNInceptionSlim(first=separable)

@@ -151,7 +151,7 @@ def test_without_a_decoder_nothing_is_reconstructed():
         reconstruct(model, X)
 
 
-def test_the_baseline_of_section_5(without_initial_values):
+def test_the_baseline_of_section_5(without_values):
     model = applications.CapsNetBaseline()
     shapes = [model.get_layer(f"conv{number}").output.shape[1:] for number in (1, 2, 3)]
     assert shapes == [(28, 28, 256), (28, 28, 256), (28, 28, 128)]

@@ -53,7 +53,7 @@ def cells():
 
 
 @pytest.mark.parametrize(("architecture", "printed"), list(cells()))
-def test_table_4_to_the_printed_digit(architecture, printed, without_initial_values):
+def test_table_4_to_the_printed_digit(architecture, printed, without_values):
     """Rounded to the nearest."""
     params, macs = counts(architecture)
     assert f"{params / 1e6:.2f} {macs / 1e9:.3f}" == printed

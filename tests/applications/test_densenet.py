@@ -22,7 +22,7 @@ TINY = dict(depths=(2, 3), growth=4, start=6, input_shape=(32, 48, 3), classes=5
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_stage_shapes_are_table_1s(name, without_initial_values):
+def test_stage_shapes_are_table_1s(name, without_values):
     model = getattr(applications, name)()
     last = len(CHANNELS[name])
     norms = [f"features.transition{block}.norm" for block in range(1, last)] + [f"features.norm{last + 1}"]
@@ -34,7 +34,7 @@ def test_stage_shapes_are_table_1s(name, without_initial_values):
 
 
 @pytest.mark.parametrize("row", [applications.DenseNet40k12, applications.DenseNetBC100k12, applications.DenseNet121])
-def test_layer_l_reads_k0_and_k_channels_of_each_layer_before_it(row, without_initial_values):
+def test_layer_l_reads_k0_and_k_channels_of_each_layer_before_it(row, without_values):
     model, net = row(), row.architecture
     k0 = net.start
     for block, depth in enumerate(net.depths, start=1):

@@ -43,7 +43,7 @@ def test_a_projection_makes_both_paths_anew():
 
 
 @pytest.mark.parametrize("row", [applications.DPN68, applications.DPN107], ids=lambda row: row.name)
-def test_stage_shapes_are_table_1s(row, without_initial_values):
+def test_stage_shapes_are_table_1s(row, without_values):
     model, net = row(), row.architecture
     channels = []
     for stage, (depth, width, increment) in enumerate(zip(net.depths, net.widths, net.increments, strict=True)):

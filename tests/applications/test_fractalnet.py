@@ -36,7 +36,7 @@ def depth(model) -> int:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_depth_and_number_of_convolutions(row, without_initial_values):
+def test_depth_and_number_of_convolutions(row, without_values):
     """Section 2: a block is 2^(C - 1) deep, B blocks as the name says. Column c has 2^c layers: 2^C - 1 in all."""
     count, blocks = row.architecture.columns, len(row.architecture.widths)
     model = row(widths=(2,), dropouts=(0.0,))
@@ -50,7 +50,7 @@ def test_depth_and_number_of_convolutions(row, without_initial_values):
     keras.backend.clear_session()
 
 
-def test_counts_by_hand(without_initial_values):
+def test_counts_by_hand(without_values):
     """A convolution has 9 c w + w parameters, and costs 9 c w at each pixel."""
     widths = (3, 16, 32, 64, 128, 128)
     for count, row in [(3, fractalnet.FractalNetThin20), (6, fractalnet.FractalNetThin160)]:
@@ -63,7 +63,7 @@ def test_counts_by_hand(without_initial_values):
         assert (total, macs) == (row.params, row.macs)
 
 
-def test_where_columns_join(without_initial_values):
+def test_where_columns_join(without_values):
     """Figure 1: in a block of four columns, after every second layer, of as many columns as end there."""
     model = fractalnet.FractalNet20(columns=4, widths=(2,), dropouts=(0.0,))
     joins = [layer for layer in model.layers if isinstance(layer, layers.FractalJoin)]
@@ -78,7 +78,7 @@ def test_where_columns_join(without_initial_values):
     assert sorted(readers) == ["block1.column1.1.conv", "block1.column2.2.conv", "block1.column3.4.conv"]
 
 
-def test_a_layer_is_convolution_dropout_normalization_rectifier(without_initial_values):
+def test_a_layer_is_convolution_dropout_normalization_rectifier(without_values):
     model = fractalnet.FractalNet20(widths=(2, 3, 4, 5, 6))
     kinds = [type(layer).__name__ for layer in fractalnet.column(model, 0).layers[5:10]]
     assert kinds == ["Conv2D", "Dropout", "BatchNormalization", "Activation", "MaxPooling2D"]

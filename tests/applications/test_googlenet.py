@@ -28,7 +28,7 @@ def depth(model) -> int:
     return longest[id(model.output)]
 
 
-def test_table_1(without_initial_values):
+def test_table_1(without_values):
     model = applications.GoogLeNet()
     names = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
     modules = [model.get_layer(f"inception{name}").output for name in names]
@@ -57,7 +57,7 @@ def test_table_1(without_initial_values):
     keras.backend.clear_session()
 
 
-def test_the_stem_of_table_1_is_separable(without_initial_values):
+def test_the_stem_of_table_1_is_separable(without_values):
     """Its first row, "2.7K parameters, 34M operations", is no plain 7x7 convolution (9.4K, 118M)."""
     model = applications.GoogLeNet(first=googlenet.separable_stem)
     assert parameters(model) == 6_991_856 and count_macs(model) == 1_498_677_248
@@ -66,7 +66,7 @@ def test_the_stem_of_table_1_is_separable(without_initial_values):
     keras.backend.clear_session()
 
 
-def test_auxiliary_classifiers_count(without_initial_values):
+def test_auxiliary_classifiers_count(without_values):
     model = applications.GoogLeNet(aux=True)
     heads = [sum(int(np.prod(weight.shape)) for weight in head.trainable_weights) for head in model.heads]
     assert heads == [3_188_840, 3_190_888] and parameters(model) == 6_998_552 + sum(heads) == 13_378_280
@@ -123,7 +123,7 @@ def test_the_naive_module_passes_every_channel_of_the_pooling_on():
     assert applications.GoogLeNet(module=googlenet.naive, include_top=False).output_shape[-1] > 1024
 
 
-def test_the_torchvision_lineage(without_initial_values):
+def test_the_torchvision_lineage(without_values):
     """Batch-normalized, 3x3 for 5x5: what torchvision counts, with and without what its file has for training."""
     model = applications.GoogLeNet(lineage="torchvision/googlenet")
     assert parameters(model) == 6_624_904

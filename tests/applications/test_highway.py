@@ -21,13 +21,13 @@ def parameters(model):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_counts_are_exact(row, without_initial_values):
+def test_counts_are_exact(row, without_values):
     model = row()
     assert parameters(model) == row.params and count_macs(model) == row.macs
     assert model.input_shape == (None, *row.input_shape) and model.output_shape == (None, 10)
 
 
-def test_counts_of_other_sizes(without_initial_values):
+def test_counts_of_other_sizes(without_values):
     assert parameters(highway.Highway19(classes=100)) == 2_265_928
     # Table 1 has "39K" for width 16: 25 * 16 + 16, eight times 2 * (9 * 16 * 16 + 16), 9 * 16 * 10 + 10.
     assert parameters(highway.Highway10(widths=(16, 16, 16))) == 416 + 8 * 4640 + 1450
@@ -66,26 +66,26 @@ def test_macs_by_hand():
         (highway.Highway10, {3: (24, 24, 32), 6: (12, 12, 32), 9: (6, 6, 32)}),
     ],
 )
-def test_stage_shapes(row, shapes, without_initial_values):
+def test_stage_shapes(row, shapes, without_values):
     model = row()
     assert {i: model.get_layer(f"conv{i}").output.shape[1:] for i in shapes} == shapes
     assert all(isinstance(model.get_layer(f"conv{i}"), layers.Highway) for i in shapes if i != 18)
 
 
-def test_every_layer_of_the_fully_connected_network_has_its_width(without_initial_values):
+def test_every_layer_of_the_fully_connected_network_has_its_width(without_values):
     model = highway.HighwayMLP()
     assert {model.get_layer(f"layer{i}").output.shape[1:] for i in range(1, 51)} == {(50,)}
     assert model.get_layer("flatten").output.shape[1:] == (784,) and model.output_shape == (None, 10)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_depth_counts_weighted_layers(row, without_initial_values):
+def test_depth_counts_weighted_layers(row, without_values):
     weighted = [layer for layer in row().layers if layer.weights]
     # A fully connected network of depth 50 has 50 hidden layers (section 3.1).
     assert len(weighted) == {"Highway10": 10, "Highway19": 19, "HighwayMLP": 51}[row.name]
 
 
-def test_dropout_and_biases_are_the_authors(without_initial_values):
+def test_dropout_and_biases_are_the_authors(without_values):
     for row, rates, bias in [
         (highway.Highway19, [0.2, 0.2, 0.2, 0.2], -2),
         (highway.Highway10, [0.2, 0.3, 0.4, 0.5], -1),

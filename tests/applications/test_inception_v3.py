@@ -9,7 +9,7 @@ from kvision.evaluation import count_macs
 from tests.applications.test_contract import parameters
 
 
-def test_grids(without_initial_values):
+def test_grids(without_values):
     model = applications.InceptionV3()
     shapes = {
         "Conv2d_1a_3x3.conv": (149, 149, 32),
@@ -34,14 +34,14 @@ def test_grids(without_initial_values):
     keras.backend.clear_session()
 
 
-def test_the_auxiliary_classifier(without_initial_values):
+def test_the_auxiliary_classifier(without_values):
     model = applications.InceptionV3(aux=True)
     assert parameters(model) == 27_161_264 and len(model.heads) == 1 and model.output_shape == (None, 1000)
     assert count_macs(model) == applications.InceptionV3.macs
     keras.backend.clear_session()
 
 
-def test_1x7_and_7x1_cost_14_of_49(without_initial_values):
+def test_1x7_and_7x1_cost_14_of_49(without_values):
     """Section 3.2: n x n into 1 x n and n x 1; for n = 3 this is 33 % cheaper, for n = 7 71 %."""
     inputs = keras.Input((17, 17, 768))
     model = keras.Model(inputs, factorized_7x7(inputs, 192, InceptionV3Recipe(), "mixed"))

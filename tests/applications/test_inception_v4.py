@@ -19,7 +19,7 @@ def kernels(model, *names):
     return [tuple(model.get_layer(f"{name}.conv").kernel.shape[:2]) for name in names]
 
 
-def test_the_stem(without_initial_values):
+def test_the_stem(without_values):
     """Figure 3, which writes the sizes beside the filters, and Figure 9, which writes them beside the modules."""
     assert applications.InceptionV4.architecture.depths == (4, 7, 3)
     model = applications.InceptionV4(depths=(1, 1, 1))
@@ -34,7 +34,7 @@ def test_the_stem(without_initial_values):
     keras.backend.clear_session()
 
 
-def test_the_released_order_of_two_pairs(without_initial_values):
+def test_the_released_order_of_two_pairs(without_values):
     """As many parameters: only a network that is asked for the checkpoint's order takes the checkpoint."""
     paper, released = (applications.InceptionV4(depths=(0, 0, 1), released=order) for order in (False, True))
     pairs = "features.4.branch1.1", "features.4.branch1.2", "features.8.branch2_1", "features.8.branch2_2"
@@ -53,7 +53,7 @@ GRIDS = {
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_grids(name, without_initial_values):
+def test_grids(name, without_values):
     """Every module of a grid puts out what it takes in; the reductions concatenate the maxima with Table 1's widths."""
     row, (depths, *grids) = getattr(applications, name), GRIDS[name]
     once = row(grids=tuple(replace(grid, depth=1) for grid in row.architecture.grids), include_top=False)
@@ -103,7 +103,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_the_residual_modules(figure, without_initial_values):
+def test_the_residual_modules(figure, without_values):
     grid, name, width, *towers = FIGURES[figure]
     recipe = getattr(applications, name).architecture
     inputs = keras.Input((9, 9, width))
@@ -111,7 +111,7 @@ def test_the_residual_modules(figure, without_initial_values):
     assert parameters(model) == module_parameters(width, *towers) and model.output_shape == model.input_shape
 
 
-def test_the_released_network_without_gains(without_initial_values):
+def test_the_released_network_without_gains(without_values):
     """It was trained without the gains of its normalizations, as keras.applications counts."""
     model = applications.InceptionResNetV2()
     gains = sum(weight.shape[0] for weight in model.trainable_weights if weight.name == "gamma")

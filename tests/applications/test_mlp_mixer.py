@@ -28,7 +28,7 @@ def switch_off(model, perceptron):
         layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
 
 
-def test_224_pixels_are_196_tokens(without_initial_values):
+def test_224_pixels_are_196_tokens(without_values):
     assert applications.Mixer_B16(include_top=False, depth=1).output_shape == (None, 196, 768)
     assert applications.Mixer_B32(include_top=False, depth=1).output_shape == (None, 49, 768)
 

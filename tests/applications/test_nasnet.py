@@ -17,7 +17,7 @@ def output(x, layer):
     return np.array(keras.Model(inputs, layer(inputs))(x))
 
 
-def test_grids(without_initial_values):
+def test_grids(without_values):
     model = applications.NASNetALarge()
     shapes = {"conv0.bn": (165, 165, 96), "cell_stem_0": (83, 83, 4 * 42), "cell_stem_1": (42, 42, 4 * 84)}
     shapes |= {f"cell_{number}": (42, 42, 6 * 168) for number in range(6)}
@@ -30,7 +30,7 @@ def test_grids(without_initial_values):
     keras.backend.clear_session()
 
 
-def test_4_at_1056(without_initial_values):
+def test_4_at_1056(without_values):
     """Table 3's mobile network, with as many parameters as keras.applications.NASNetMobile (printed: 5.3M, 564M)."""
     model = applications.NASNetALarge(cells=4, filters=1056 // 24, stem=32, skip=False, input_shape=(224, 224, 3))
     assert parameters(model) == 5_289_978 and round(count_macs(model) / 1e6) in range(560, 572)

@@ -39,7 +39,7 @@ def test_betas():
     assert applications.NFNetF0.architecture.betas == pytest.approx((*betas, 0.980581, 0.962250), abs=5e-7)
 
 
-def test_stages_at_the_size_of_training(without_initial_values):
+def test_stages_at_the_size_of_training(without_values):
     model = applications.NFNetF0(input_shape=(192, 192, 3))
     places = ("stem.conv4", "stages.0.0.add", "stages.1.1.add", "stages.2.5.add", "stages.3.2.add", "final_act")
     shapes = [(48, 128), (48, 256), (24, 512), (12, 1536), (6, 1536), (6, 3072)]
@@ -53,7 +53,7 @@ def test_stages_at_the_size_of_training(without_initial_values):
     keras.backend.clear_session()
 
 
-def test_cost_at_the_size_of_training(without_initial_values):
+def test_cost_at_the_size_of_training(without_values):
     assert count_macs(applications.NFNetF1(), (224, 224, 3)) == 17_437_921_280
     keras.backend.clear_session()
 

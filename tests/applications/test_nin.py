@@ -18,19 +18,19 @@ def parameters(model):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_counts_are_exact(row, without_initial_values):
+def test_counts_are_exact(row, without_values):
     model = row()
     assert parameters(model) == row.params and count_macs(model) == row.macs
     assert model.input_shape == (None, *row.input_shape) and model.output_shape == (None, row.classes)
 
 
-def test_counts_with_100_classes(without_initial_values):
+def test_counts_with_100_classes(without_values):
     model = nin.NIN(classes=100)
     assert (parameters(model), count_macs(model)) == (984_356, 223_592_448)
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_heads_of_table_5(head, without_initial_values):
+def test_heads_of_table_5(head, without_values):
     """A fully connected layer takes 8 * 8 * 10 values to 10 scores."""
     model = nin.NIN(head=head)
     extra = 0 if head is nin.global_average else 640 * 10 + 10
@@ -50,7 +50,7 @@ def test_heads_of_table_5(head, without_initial_values):
         ),
     ],
 )
-def test_stage_shapes(row, shapes, without_initial_values):
+def test_stage_shapes(row, shapes, without_values):
     model = row()
     ends = ["cccp2.relu", "pool1", "cccp4.relu", "pool2", "cccp5.relu", "fc"]
     if row is nin.NINImageNet:

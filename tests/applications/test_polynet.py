@@ -94,7 +94,7 @@ def test_a_scale_of_zero_leaves_the_rectified_input():
         np.testing.assert_array_equal(module(kind, 0.0)(x), np.maximum(x, 0))
 
 
-def test_the_very_deep_polynet(without_initial_values):
+def test_the_very_deep_polynet(without_values):
     recipe = applications.PolyNet.architecture
     assert [len(modules) for modules in recipe.modules] == [10, 20, 10]
     assert set(recipe.modules[0]) == {way}

@@ -49,7 +49,7 @@ def outputs(model, *names, x=IMAGES):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_stage_shapes(row, without_initial_values):
+def test_stage_shapes(row, without_values):
     recipe = row.architecture
     model = row(depths=(1,) * len(recipe.depths))
     small = f"CIFAR {recipe.block.__name__}" if row.classes == 10 else recipe.block
@@ -67,14 +67,14 @@ def test_depth_counts_weighted_layers(row):
     assert convolutions * sum(row.architecture.depths) + 2 == int(name)
 
 
-def test_counts_of_other_networks(without_initial_values):
+def test_counts_of_other_networks(without_values):
     """With option A's shortcuts, as many parameters as the original; ResNet-18 for 100 classes."""
     assert parameters(applications.PreActResNet20(shortcut=resnet.pad)) == applications.ResNet20.params
     assert applications.PreActResNet110.params - applications.ResNet110.params == 16 * 32 + 32 * 64
     assert parameters(applications.PreActResNet18CIFAR(classes=100)) == 11_218_340
 
 
-def test_stride_placement(without_initial_values):
+def test_stride_placement(without_values):
     """The torch lineage's strides cost 231 million multiply-adds more, in four stages of whatever depth."""
     costs = [count_macs(applications.PreActResNet200(depths=(1,) * 4, stride_first=first)) for first in (True, False)]
     assert costs[1] - costs[0] == 231_211_008

@@ -55,7 +55,7 @@ def test_the_papers_cifar_networks(grow, alpha, bottleneck, last, millions):
     assert before == last and count / 1e6 == pytest.approx(millions, rel=0.04)
 
 
-def test_a_cifar_network(without_initial_values):
+def test_a_cifar_network(without_values):
     model = applications.PyramidNet200_a300(
         input_shape=(32, 32, 3), depths=(2, 2, 2), width=16, alpha=48, block=pyramidnet.basic, stem=stem_3x3
     )

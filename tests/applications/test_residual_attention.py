@@ -38,7 +38,7 @@ def outputs(model, *names, x=IMAGES):
     return [keras.ops.convert_to_numpy(values[name]) for name in names]
 
 
-def test_stages_depth_and_masks(without_initial_values):
+def test_stages_depth_and_masks(without_values):
     model = applications.Attention56()
     names = ["maxpool", *(f"layer{stage}.add" for stage in ("1.0", "2.0", "3.0", "4.2"))]
     shapes = [model.get_layer(name).output.shape[1:] for name in names]
@@ -78,7 +78,7 @@ def test_depth_counts_the_trunk(row):
     assert 1 + 3 * (sum(net.base.depths) + modules * (2 * net.p + net.t)) + 1 == int(row.name[-2:])
 
 
-def test_the_units_are_those_of_the_papers_they_come_from(without_initial_values):
+def test_the_units_are_those_of_the_papers_they_come_from(without_values):
     """Of Attention a bottleneck with its three normalizations before it, of AttentionNeXt one of ResNeXt-50."""
     inputs, unit = keras.Input((8, 8, 256)), next(units((1,), (64,)))
     costs = {

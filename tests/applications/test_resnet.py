@@ -25,7 +25,7 @@ SHAPES = {  # output of the stem's convolution and of each stage
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.name != "ResNet1202"], ids=lambda row: row.name)
-def test_stage_shapes_are_table_1s_and_section_4_2s(row, without_initial_values):
+def test_stage_shapes_are_table_1s_and_section_4_2s(row, without_values):
     model = row()
     ends = [f"layer{stage}.{depth - 1}.relu" for stage, depth in enumerate(row.architecture.depths, start=1)]
     expected = SHAPES["CIFAR" if row.classes == 10 else row.architecture.block]

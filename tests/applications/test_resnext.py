@@ -47,7 +47,7 @@ def test_the_three_forms_of_figure_3_are_equal(form, cardinality):
     np.testing.assert_allclose(other(x), expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_cardinality_1_is_resnet(without_initial_values):
+def test_cardinality_1_is_resnet(without_values):
     """Table 3's first row, 1 x 64d: the same layers with the same weights, and the stride of the torch lineage."""
     recipe = resnext.resnext((3, 4, 6, 3), 1, 64)
     ours = applications.ResNeXt50(inner=recipe.inner, spatial=recipe.spatial)
@@ -65,7 +65,7 @@ def test_widths_are_table_2s():
     assert resnext.cardinal(512, 8, 14) == 896 and resnext.cardinal(96, 2, 3) == 8  # floor(96 * 3 / 64) = 4
 
 
-def test_table_1s_template(without_initial_values):
+def test_table_1s_template(without_values):
     """ResNeXt-50 (32 x 4d): twice ResNet's width in 32 groups, and conv3 to conv5 start with a strided 3x3."""
     model = applications.ResNeXt50()
     for stage, width in enumerate((128, 256, 512, 1024), start=1):
@@ -86,7 +86,7 @@ def test_every_cardinality_costs_about_the_same():
         assert all(abs(row.params / params - 1) < 0.03 and abs(row.macs / macs - 1) < 0.05 for row in rows)
 
 
-def test_cifar_100(without_initial_values):
+def test_cifar_100(without_values):
     assert parameters(applications.ResNeXt29_8x64d(classes=100)) == 34_518_948
     model = applications.ResNeXt29_8x64d(depths=(1, 1, 1))
     ends = [model.get_layer(name).output.shape[1:] for name in ("relu", *(f"layer{i}.0.relu" for i in (1, 2, 3)))]

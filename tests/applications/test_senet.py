@@ -110,7 +110,7 @@ def test_zero_gates_halve_the_residual_branches(tiny, last):
     np.testing.assert_allclose(model(x), expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_vggs_gates_follow_the_rectifiers(without_initial_values):
+def test_vggs_gates_follow_the_rectifiers(without_values):
     """Each of the 13 convolutions has a norm and no bias; dense layers and poolings have no gate."""
     model = applications.SEVGG16(include_top=False)
     assert [gate.input.shape[-1] for gate in gates(model)] == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
@@ -180,7 +180,7 @@ def test_senet_154_is_se_resnext_152_but_for_four_changes():
     )
 
 
-def test_the_structure_of_senet_154(without_initial_values):
+def test_the_structure_of_senet_154(without_values):
     """One unit for each stage: the others have the same widths."""
     model = applications.SENet154(depths=(1, 1, 1, 1))
     layer = model.get_layer

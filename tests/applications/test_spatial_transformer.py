@@ -27,7 +27,7 @@ def fully(*widths):
 
 
 @pytest.mark.parametrize(("size", "count"), [(28, 26_374), (42, 57_734), (60, 116_486)])
-def test_localisation_of_the_fully_connected_network(size, count, without_initial_values):
+def test_localisation_of_the_fully_connected_network(size, count, without_values):
     model = st.STFCN(input_shape=(size, size, 1), halve=size > 28)
     assert parameters(model.get_layer("st")) == count == fully(size * size, 32, 32, 6)
     seen = size // 2 if size > 28 else size
@@ -37,12 +37,12 @@ def test_localisation_of_the_fully_connected_network(size, count, without_initia
 @pytest.mark.parametrize(
     ("transform", "count"), [(Attention(), 3), (Projective(), 8), (ThinPlateSpline(), 32)], ids=repr
 )
-def test_other_transforms_change_the_regression_alone(transform, count, without_initial_values):
+def test_other_transforms_change_the_regression_alone(transform, count, without_values):
     for row, features in ((st.STFCN, 32), (st.STCNN, 20)):
         assert parameters(row(transform=transform)) - row.params == (count - 6) * (features + 1)
 
 
-def test_networks_to_compare_with(without_initial_values):
+def test_networks_to_compare_with(without_values):
     """FCN and CNN are what is left without the transformer."""
     assert parameters(st.STFCN(transform=None)) == fully(784, 256, 256, 10)
     first, second = 9 * 9 * 64 + 64, 7 * 7 * 64 * 64 + 64
@@ -60,7 +60,7 @@ def test_it_starts_as_the_network_without_transformer(row):
     np.testing.assert_array_equal(model(x), plain(x))
 
 
-def test_reading_house_numbers_counts(without_initial_values):
+def test_reading_house_numbers_counts(without_values):
     """The catalogue's counts at two sizes, and those of the localisation networks by hand."""
     assert parameters(st.SVHNCNN(input_shape=(128, 128, 3))) == 51_692_247
     single = (25 * 3 * 32 + 32) + (25 * 32 * 32 + 32) + fully(32 * 32 * 32, 32, 6)
@@ -76,7 +76,7 @@ def test_reading_house_numbers_multiplications():
     assert st.SVHNCNN.macs == convolutions + 3072 * 3072 * 2 + 3072 * 55
 
 
-def test_where_the_transformers_stand(without_initial_values):
+def test_where_the_transformers_stand(without_values):
     """Multi: before each of the first four convolutions. Dropout: everywhere but after the first."""
     model = st.STCNNMultiSVHN()
     order = [layer.name for layer in model.layers]
@@ -129,7 +129,7 @@ def test_bird_counts():
         assert row.params == crops * trunk + localisation + fully(1024 * crops, 200)
 
 
-def test_larger_birds_cost_nothing_more(without_initial_values):
+def test_larger_birds_cost_nothing_more(without_values):
     """The localisation network and the crops stay at 224x224."""
     changes = dict(crop=(64, 64), hidden=(8, 8), trunk=SMALL["trunk"])
     models = [st.STCNN2xCUB(input_shape=(size, size, 3), **changes) for size in (64, 128)]

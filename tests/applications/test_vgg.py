@@ -15,7 +15,7 @@ SMALL = dict(input_shape=(32, 32, 3), widths=(4, 8, 16, 16, 16), hidden=(8, 8), 
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_weight_layers_and_stage_shapes(row, without_initial_values):
+def test_weight_layers_and_stage_shapes(row, without_values):
     model = row()
     layers = [x for x in model.layers if isinstance(x, (keras.layers.Conv2D, keras.layers.Dense))]
     assert str(len(layers)) == row.name.removeprefix("VGG")[:2]

@@ -36,7 +36,7 @@ def permuted(x, patch, order):
     return parts.reshape(x.shape)
 
 
-def test_224_pixels_are_196_patches_and_a_class_token(without_initial_values):
+def test_224_pixels_are_196_patches_and_a_class_token(without_values):
     model = applications.ViT_Ti16(depth=1)
     assert model.get_layer("patch_embed").output.shape == (None, 196, 192)
     assert model.get_layer("norm").output.shape == (None, 197, 192)
@@ -182,7 +182,7 @@ def test_a_checkpoint_without_a_classifier(tmp_path):
         applications.ViT_H14(**arguments)
 
 
-def test_at_384_pixels(without_initial_values):
+def test_at_384_pixels(without_values):
     model = applications.ViT_B16(input_shape=(384, 384, 3))
     assert model.count_params() == 86_859_496
     keras.backend.clear_session()

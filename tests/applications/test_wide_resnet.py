@@ -18,7 +18,7 @@ def parameters(model) -> int:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_shapes_are_table_1s_and_depth_is_6n_plus_4(row, without_initial_values):
+def test_shapes_are_table_1s_and_depth_is_6n_plus_4(row, without_values):
     depth, k = map(int, row.name.removeprefix("WideResNet").split("x"))
     n = row.architecture.depths[0]
     assert row.architecture.depths == (n, n, n) and 6 * n + 4 == depth
@@ -29,7 +29,7 @@ def test_shapes_are_table_1s_and_depth_is_6n_plus_4(row, without_initial_values)
 
 
 @pytest.mark.parametrize("k", [1, 4])
-def test_depth_counts_weighted_layers(k, without_initial_values):
+def test_depth_counts_weighted_layers(k, without_values):
     """6N convolutions and the first one, the dense layer, two projections; the first group has one unless k = 1."""
     recipe = wide_resnet.wide_resnet(16, k)
     model = applications.WideResNet16x4(widths=recipe.widths, depths=recipe.depths)
@@ -49,7 +49,7 @@ TYPES = {  # Table 2, k = 2: depth, parameters, multiply-adds
 
 
 @pytest.mark.parametrize("kernels", TYPES, ids=str)
-def test_block_types_of_table_2(kernels, without_initial_values):
+def test_block_types_of_table_2(kernels, without_values):
     depth, params, macs = TYPES[kernels]
     recipe = wide_resnet.wide_resnet(depth, 2, bind(wide_resnet.wide, kernels=kernels))
     model = applications.WideResNet40x2(depths=recipe.depths, block=recipe.block)
@@ -60,12 +60,12 @@ def test_block_types_of_table_2(kernels, without_initial_values):
 
 
 @pytest.mark.parametrize(("factor", "n"), [(1, 12), (2, 6), (3, 4), (4, 3)])
-def test_deepening_factors_of_table_3_have_equal_parameters(factor, n, without_initial_values):
+def test_deepening_factors_of_table_3_have_equal_parameters(factor, n, without_values):
     block = bind(wide_resnet.wide, kernels=(3,) * factor)
     assert parameters(applications.WideResNet40x2(depths=(n,) * 3, block=block)) == 2_243_546
 
 
-def test_width_costs_quadratically(without_initial_values):
+def test_width_costs_quadratically(without_values):
     """Section 2.3: parameters and cost grow linearly with l and d, quadratically with k."""
     ratios = [applications.WideResNet40x8.params / applications.WideResNet40x4.params]
     ratios.append(applications.WideResNet40x4.params / applications.WideResNet40x2.params)
@@ -110,7 +110,7 @@ def test_a_depth_between_is_an_error():
             wide_resnet.wide_resnet(depth, 10)
 
 
-def test_bottlenecks_are_wide_inside_alone(without_initial_values):
+def test_bottlenecks_are_wide_inside_alone(without_values):
     """WRN-50-2: the channels between the units are ResNet-50's."""
     wide, plain = (row(depths=(1,) * 4) for row in (applications.WideResNet50, applications.ResNet50))
     for stage in range(1, 5):
@@ -120,7 +120,7 @@ def test_bottlenecks_are_wide_inside_alone(without_initial_values):
 
 
 @pytest.mark.parametrize(("name", "widen"), [("WideResNet18x1_5", 1.5), ("WideResNet18x2", 2)])
-def test_the_18_layers_widen_behind_the_stem(name, widen, without_initial_values):
+def test_the_18_layers_widen_behind_the_stem(name, widen, without_values):
     model = getattr(applications, name)()
     widths = [model.get_layer(f"layer{stage}.0.relu").output.shape[-1] for stage in range(1, 5)]
     assert widths == [widen * width for width in (64, 128, 256, 512)]

@@ -13,7 +13,7 @@ SMALL = dict(input_shape=(67, 67, 3), widths=(8, 64, 64, 64, 64), hidden=(64, 8)
     ("row", "widths"),
     [(applications.ZFNet, (96, 256, 384, 384, 256)), (applications.ZFNetWide, (96, 256, 512, 1024, 512))],
 )
-def test_stage_shapes(row, widths, without_initial_values):
+def test_stage_shapes(row, widths, without_values):
     model = row()
     ends = ["conv1", "norm1", "conv2", "norm2", "conv3", "conv4", "conv5", "pool5"]
     sizes = (110, 55, 26, 13, 13, 13, 13, 6)
@@ -24,7 +24,7 @@ def test_stage_shapes(row, widths, without_initial_values):
     assert model.get_layer("fc6").kernel.shape[0] == 6 * 6 * widths[4]
 
 
-def test_differs_from_alexnet_in_the_first_two_convolutions(without_initial_values):
+def test_differs_from_alexnet_in_the_first_two_convolutions(without_values):
     """Section 4.1: 7x7 of stride 2 for 11x11 of stride 4. The towers are gone, as in AlexNetUngrouped."""
     extra = (11**2 - 7**2) * 3 * 96
     assert applications.AlexNetUngrouped.params - applications.ZFNet.params == extra
