@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from kvision.data.split import Split, carve, order
+from kvision.data.carve import carve
+from kvision.data.duplicates import same_rows
+from kvision.data.split import Split, dealt
 
 
 def load_digits(split: str, validation: float, test: float, seed: int) -> Split:
@@ -27,21 +29,29 @@ def load_arrays(
     seed: int,
 ) -> Split:
     """Images (N, H, W, C) or (N, H, W), uint8 or float, and integer labels (N,)."""
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = _array(images, "images"), _array(labels, "labels")
     _check(images, labels, class_names)
     if images.ndim == 3:
         images = images[..., np.newaxis]
     names = tuple(map(str, range(labels.max() + 1) if class_names is None else class_names))
-    chosen = carve(labels, split, validation, test, seed)
+    chosen = carve(labels, split, validation, test, seed, same_rows(images) if validation or test else None)
     # Eager tensors are captured by the functions below: constants of the graph would be copied into it.
     with tf.device("CPU"):
         images, labels = tf.constant(images[chosen]), tf.constant(labels[chosen].astype(np.int32))
 
-    def examples(seed):
-        indices = tf.data.Dataset.from_tensor_slices(order(len(chosen), seed))
-        return indices.map(lambda index: (images[index], labels[index]))
+    places = dealt(len(chosen))
 
-    return Split(split, names, len(chosen), tuple(images.shape[1:]), examples)
+    def examples(seed, shard):
+        return places(seed, shard).map(lambda place: (place, images[place], labels[place]))
+
+    return Split(split, names, len(chosen), tuple(images.shape[1:]), examples, places)
+
+
+def _array(values, name):
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be one array, got parts of different shapes: {error}") from error
 
 
 def _check(images, labels, class_names):
@@ -49,6 +59,8 @@ def _check(images, labels, class_names):
         raise ValueError(
             f"images must be (N, H, W, C) or (N, H, W), uint8 or float, got {images.shape} of {images.dtype}"
         )
+    if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] > 4:
+        raise ValueError(f"images must be (N, H, W, C), got {images.shape}, which looks like (N, C, H, W)")
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"labels must be integers of the shape (N,), got {labels.shape} of {labels.dtype}")
     if len(images) != len(labels) or not len(images):

@@ -6,7 +6,8 @@ KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
 def decode_image(contents: tf.Tensor, channels: int = 3) -> tf.Tensor:
-    """Decodes one JPEG (grey, RGB, CMYK), PNG (8 or 16 bits; alpha is dropped), GIF (first frame), BMP or WebP file.
+    """Decodes one JPEG (grey, RGB, CMYK), PNG (8 or 16 bits; alpha is dropped), GIF (first frame), BMP or
+    WebP (not animated) file.
 
     Args:
         contents: the bytes of the file, a scalar string.

@@ -1,19 +1,21 @@
 """Batches for `model.fit` and `model.evaluate`."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from kvision.data.augmentation import Augmentation
+from kvision.data.cache import cached
 from kvision.data.images import resize_for_evaluation
-from kvision.data.split import Split
+from kvision.data.split import WHOLE, Split
 
 CROP = -1  # in the place of a layer's number, in the seeds of the crops
 
 
-def steps(split: Split, batch_size: int) -> int:
-    """The batches of one epoch of `training_batches`: floor(size / batch_size), at least 1."""
-    return max(1, split.size // batch_size)
+def steps(split: Split, batch_size: int, shard: tuple[int, int] = WHOLE) -> int:
+    """The batches of one epoch of `training_batches`: floor(size / (batch_size * workers)), at least 1."""
+    return max(1, split.size // (batch_size * shard[1]))
 
 
 def training_batches(
@@ -26,6 +28,8 @@ def training_batches(
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     first_epoch: int = 0,
+    shard: tuple[int, int] = WHOLE,
+    cache: int = 0,
 ) -> tf.data.Dataset:
     """Shuffled and augmented batches without end.
 
@@ -35,51 +39,68 @@ def training_batches(
     uninterrupted run from its epoch k on. Every epoch has the same length; the place of unreadable images is taken by
     the first ones of the epoch's order. What does not fill the last batch is left out of that epoch.
 
+    Several workers share each epoch: no image comes to two of them, each takes `steps(split, batch_size, shard)`
+    batches of its own. Under `tf.distribute`, where a global batch is `batch_size` times the workers:
+
+        def batches(context: tf.distribute.InputContext):
+            shard = context.input_pipeline_id, context.num_input_pipelines
+            return training_batches(split, context.get_per_replica_batch_size(global_batch), shard=shard)
+
+        dataset = strategy.distribute_datasets_from_function(batches)
+
     Args:
         split: where the images come from.
-        batch_size: images in every batch; a split smaller than that is one batch.
+        batch_size: images in every batch, of this worker; a split smaller than that is one batch.
         transform: called on the float32 batch, last of all: the normalisation of the model.
         crop: a layer applied to each image before the batch is made, first of all: images of any size come to one.
         augment: layers applied to the batch in this order, before the transform, each with random numbers of its own.
         size: in place of a crop: height and width to which `resize_for_evaluation` brings each image.
         seed: of the order and the augmentation.
         first_epoch: where to start, for a run that is resumed.
+        shard: (worker, workers), which of how many this is, counted from 0.
+        cache: bytes of memory for the images of the split, decoded and resized: if they fit they are read once, at
+            once, and the batches are the same ones but faster. If not, a warning says so. 0 for no memory.
 
     Returns:
         images, float32 (batch_size, H, W, C) before the transform, and labels: int32 (batch_size,) class ids, or
         float32 (batch_size, classes) from layers that mix images.
 
     Raises:
-        ValueError: a batch_size below 1, a crop and a size, or neither for images that differ in size.
+        ValueError: a batch_size below 1, a crop and a size, or neither for images that differ in size; a worker that
+            does not exist, or more workers than images.
         tf.errors.FailedPreconditionError: while iterating, if no image of the split is readable.
     """
     if crop is not None and size is not None:
         raise ValueError(f"crop and size both decide the size of the images: give one of them, got {crop} and {size}")
-    _check(split, batch_size, size, crop)
-    batch_size = min(batch_size, split.size)
-    length = steps(split, batch_size) * batch_size
-    fold = tf.random.experimental.stateless_fold_in
+    _check(split, batch_size, size, shard, crop)
+    worker, workers = shard
+    batch_size = min(batch_size, split.size // workers)
+    length = steps(split, batch_size, shard) * batch_size
+    split = _prepared(split, cache, size)
 
     def epoch(number):
         key = tf.stack([tf.constant(seed, tf.int64), number])
-        images = split.shuffled(key).repeat().take(length)
+        images = split.examples(key, shard).repeat().take(length)
         images = images.apply(tf.data.experimental.assert_cardinality(length))
-        images = (
-            _resized(images, size)
-            if crop is None
-            else images.enumerate().map(
-                lambda index, example: crop(*example, seed=fold(fold(key, index), tf.constant(CROP, tf.int64))),
-                tf.data.AUTOTUNE,
-                deterministic=True,
+        if crop is not None:
+            images = images.enumerate().map(
+                lambda index, example: cropped(key, index, *example), tf.data.AUTOTUNE, deterministic=True
             )
-        )
         batches = images.batch(batch_size, drop_remainder=True).enumerate()
         return batches.map(lambda index, batch: finish(key, index, *batch), tf.data.AUTOTUNE, deterministic=True)
 
-    def finish(key, index, images, labels):
+    def cropped(key, index, place, image, label):
+        return place, *crop(image, label, seed=own_seed(key, index, CROP))
+
+    def finish(key, index, places, images, labels):
         for number, layer in enumerate(augment):
-            images, labels = layer(images, labels, seed=fold(fold(key, index), tf.constant(number, tf.int64)))
+            images, labels = layer(images, labels, seed=own_seed(key, index, number))
         return _transformed(images, transform), labels
+
+    def own_seed(key, index, number):
+        """Of one layer, for one image or batch among those of all workers."""
+        fold = tf.random.experimental.stateless_fold_in
+        return fold(fold(key, index * workers + worker), tf.constant(number, tf.int64))
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     return epochs.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
@@ -93,6 +114,8 @@ def evaluation_batches(
     size: int | tuple[int, int] | None = None,
     crop_fraction: float = 1.0,
     interpolation: str = "bilinear",
+    shard: tuple[int, int] = WHOLE,
+    cache: int = 0,
 ) -> tf.data.Dataset:
     """Every image once, in a fixed order; the last batch is smaller where the division leaves a rest.
 
@@ -104,39 +127,57 @@ def evaluation_batches(
         batch_size: images in a batch.
         transform: called on the float32 batch, last of all: the normalisation of the model.
         size, crop_fraction, interpolation: see `resize_for_evaluation`; without a size images stay as they are.
+        shard: (worker, workers): each image comes to one of the workers. One may have an image more than another, and
+            so a batch more.
+        cache: see `training_batches`; for validation in every epoch.
 
     Returns:
         images, float32 (B, H, W, C) before the transform, and labels, int32 (B,) class ids.
 
     Raises:
-        ValueError: a batch_size below 1, no size for images that differ in size, or a crop_fraction without a size.
+        ValueError: a batch_size below 1, no size for images that differ in size, or a crop_fraction without a size; a
+            worker that does not exist, or more workers than images.
     """
-    _check(split, batch_size, size)
+    _check(split, batch_size, size, shard)
     if size is None and crop_fraction != 1:
         raise ValueError(f"crop_fraction needs the size after the crop, got {crop_fraction} without size=")
-    images = _resized(split.dataset, size, crop_fraction, interpolation)
+    images = _prepared(split, cache, size, crop_fraction, interpolation).examples(None, shard)
     batches = images.batch(batch_size)
     batches = batches.map(
-        lambda images, labels: (_transformed(images, transform), labels), tf.data.AUTOTUNE, deterministic=True
+        lambda places, images, labels: (_transformed(images, transform), labels), tf.data.AUTOTUNE, deterministic=True
     )
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _check(split, batch_size, size, crop=None):
+def _check(split, batch_size, size, shard, crop=None):
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, got {batch_size!r}")
     if size is None and crop is None and None in split.image_shape:
         raise ValueError("the images of this split differ in size: give size=(height, width), or crop= for training")
+    worker, workers = shard
+    if not 0 <= worker < workers <= split.size:
+        raise ValueError(
+            f"shard must be (worker, workers), a worker from 0 to workers - 1 and not more workers than images, "
+            f"{split.size}, got {shard}"
+        )
 
 
-def _resized(images, size, crop_fraction=1.0, interpolation="bilinear"):
-    if size is None:
-        return images
-    return images.map(
-        lambda image, label: (resize_for_evaluation(image, size, crop_fraction, interpolation), label),
-        tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+def _prepared(split, cache, size, crop_fraction=1.0, interpolation="bilinear"):
+    """The split with its images resized, and kept in memory if that is wanted."""
+
+    def resized(seed, shard):
+        return split.examples(seed, shard).map(
+            lambda place, image, label: (
+                place,
+                resize_for_evaluation(image, size, crop_fraction, interpolation),
+                label,
+            ),
+            tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    prepared = split if size is None else dataclasses.replace(split, examples=resized)
+    return cached(prepared, cache) if cache else prepared
 
 
 def _transformed(images, transform):

@@ -3,17 +3,21 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kvision.data.arrays import load_arrays, load_digits
 from kvision.data.folder import load_folder
 from kvision.data.split import SPLITS, Split
-from kvision.data.tfds import load_tfds
+from kvision.data.tfds import find_builder, load_tfds
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
 
 
 def load(
-    source: str | os.PathLike | tuple[np.ndarray, np.ndarray],
+    source: "str | os.PathLike | tuple[np.ndarray, np.ndarray] | DatasetBuilder",
     split: str = "train",
     *,
     validation: float = 0.1,
@@ -26,7 +30,10 @@ def load(
     """Loads one split of a source of labelled images.
 
     A split that the source does not have is carved out of its training images: at random but always the same for one
-    seed, disjoint from the others, and in proportion for each class (of TFDS: a slice, see there).
+    seed, disjoint from the others, and in proportion for each class. Identical images, the same bytes of a file or the
+    same pixels of an array, are never in two of them. (TensorFlow Datasets have their own order: there it is a slice,
+    in which only they know of duplicates.) A split that the source has stays as it is; files of a folder that are in
+    an earlier split, too, are named in a warning.
 
     Args:
         source: one of
@@ -34,7 +41,9 @@ def load(
             a pair of arrays: images (N, H, W, C) or (N, H, W), uint8 or float, and integer labels (N,);
             a folder: folder/<class>/<images>, or folder/train/<class>/<images> with `validation` (or `val`), `test` or
             both beside `train`;
-            any other string: a name of TensorFlow Datasets, such as "cifar10".
+            a folder with data prepared by TensorFlow Datasets, which holds dataset_info.json;
+            any other string: a name of TensorFlow Datasets, such as "cifar10";
+            a builder of TensorFlow Datasets, such as `tfds.ImageFolder(path)`.
         split: "train", "validation" or "test".
         validation: the part of the training images for validation if there is no such split, in [0, 1).
         test: the part for testing, likewise.
@@ -64,10 +73,29 @@ def load(
     if source == "digits":
         return load_digits(split, validation, test, seed)
     if isinstance(source, str) and not _is_path(source):
-        return load_tfds(source, split, validation, test, data_dir)
+        return load_tfds(find_builder(source, data_dir), split, validation, test)
     if isinstance(source, str | os.PathLike):
-        return load_folder(Path(source).expanduser(), split, validation, test, seed, on_error)
-    raise ValueError(f'source must be "digits", (images, labels), a folder or a TFDS name, got {type(source).__name__}')
+        folder = Path(source).expanduser()
+        if not (folder / "dataset_info.json").is_file():
+            return load_folder(folder, split, validation, test, seed, on_error)
+
+    import tensorflow_datasets as tfds
+
+    if isinstance(source, str | os.PathLike):
+        return load_tfds(tfds.builder_from_directory(folder), split, validation, test)
+    if isinstance(source, tfds.ImageFolder):
+        if source.info.features["image"].shape != (None, None, 3):
+            raise ValueError(
+                "an ImageFolder is read as a folder, in colour and in any size: give it no shape, "
+                f"got {source.info.features['image'].shape}"
+            )
+        return load_folder(Path(source.data_dir), split, validation, test, seed, on_error, divided=True)
+    if isinstance(source, tfds.core.DatasetBuilder):
+        return load_tfds(source, split, validation, test)
+    raise ValueError(
+        'source must be "digits", (images, labels), a folder, or a name or a builder of TensorFlow Datasets, '
+        f"got {type(source).__name__}"
+    )
 
 
 def _is_path(source: str) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
 import tensorflow as tf
 
 SPLITS = ("train", "validation", "test")
+WHOLE = (0, 1)  # the shard of the only worker
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,24 +18,31 @@ class Split:
         class_names: the name of each class id.
         size: the number of examples; for a folder the number of files, readable or not.
         image_shape: (H, W, C), H and W None where they differ from image to image.
-        examples: the seed of an order, or None for the fixed one -> the dataset of (image, label).
+        examples: the seed of an order, or None for the fixed one, and a shard (worker, workers) -> the dataset of
+            (place, image, label), where the place is the example's number among the `size`, int64.
+        places: the same -> the dataset of the places alone, those of unreadable images among them.
+        ignored: the paths that hold no example, sorted: files that are no images by their names, files and folders
+            beside those of the classes or splits, links back to a folder that is read already. Hidden files are not
+            named.
     """
 
     name: str
     class_names: tuple[str, ...]
     size: int
     image_shape: tuple[int | None, int | None, int]
-    examples: Callable[[tf.Tensor | None], tf.data.Dataset] = field(repr=False)
+    examples: Callable[[tf.Tensor | None, tuple[int, int]], tf.data.Dataset] = field(repr=False)
+    places: Callable[[tf.Tensor | None, tuple[int, int]], tf.data.Dataset] = field(repr=False)
+    ignored: tuple[str, ...] = field(default=(), repr=False)
     _unreadable: dict[str, str] = field(default_factory=dict, repr=False)  # path -> reason
 
     @property
     def dataset(self) -> tf.data.Dataset:
         """(image, label) in a fixed order: the image (H, W, C) as stored, the label a scalar int32 class id."""
-        return self.examples(None)
+        return self.examples(None, WHOLE).map(lambda place, image, label: (image, label))
 
     def shuffled(self, seed: tf.Tensor | tuple[int, int]) -> tf.data.Dataset:
         """The same examples in an order that depends on the seed alone: two integers, eager or inside a graph."""
-        return self.examples(tf.convert_to_tensor(seed))
+        return self.examples(tf.convert_to_tensor(seed), WHOLE).map(lambda place, image, label: (image, label))
 
     @property
     def unreadable(self) -> list[tuple[str, str]]:
@@ -49,25 +56,11 @@ def order(size: int, seed: tf.Tensor | None) -> tf.Tensor:
     return indices if seed is None else tf.random.experimental.stateless_shuffle(indices, seed)
 
 
-def carve(labels: np.ndarray, split: str, validation: float, test: float, seed: int) -> np.ndarray:
-    """The indices of one split, ascending, drawn from each class in proportion.
+def dealt(size: int) -> Callable[[tf.Tensor | None, tuple[int, int]], tf.data.Dataset]:
+    """The places of examples that can be read in any order: one after the other to the workers in turn."""
 
-    A class loses at least one image to each split that has a fraction, and keeps at least one for training. The
-    splits of one seed are disjoint and together complete.
-    """
-    random = np.random.default_rng(seed)
-    parts = {name: [] for name in SPLITS}
-    for label in np.unique(labels):
-        members = random.permutation(np.flatnonzero(labels == label))
-        size = len(members)
-        for name, fraction in (("validation", validation), ("test", test)):
-            count = min(max(1, round(fraction * size)), len(members) - 1) if fraction else 0
-            parts[name].append(members[:count])
-            members = members[count:]
-        parts["train"].append(members)
-    indices = np.sort(np.concatenate(parts[split]))
-    if not len(indices):
-        raise ValueError(
-            f"the {split} split is empty: {len(labels)} images were divided with validation={validation}, test={test}"
-        )
-    return indices
+    def places(seed, shard):
+        worker, workers = shard
+        return tf.data.Dataset.from_tensor_slices(order(size, seed)[worker::workers])
+
+    return places

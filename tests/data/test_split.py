@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvision.data.split import SPLITS, carve, order
+from kvision.data.carve import carve
+from kvision.data.split import SPLITS, order
 
 
 @pytest.mark.parametrize(
