@@ -18,7 +18,7 @@ ROOMS = {
     "weights": set(),
     "blocks": {"layers"},
     "applications": {"blocks", "layers", "weights", "classifier"},
-    "data": {"layers"},
+    "data": {"layers", "visualize"},  # visualize inside of preview only
     "training": {"data", "losses", "optimizers", "classifier"},
     "evaluation": {"data", "losses", "optimizers", "classifier"},
     "export": {"layers", "classifier", "data"},

@@ -33,6 +33,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     import pathlib
 
     from kvision import data, evaluation, visualize
+    from kvision.cli.left_out import report
     from kvision.cli.load import load_classifier
     from kvision.cli.run_folder import RunFolder
 
@@ -69,6 +70,5 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     )
     visualize.save(sheet, folder / "mistakes.png")
     print(result)
-    for path, reason in split.unreadable:
-        print(f"left out, unreadable: {path} ({reason})")
+    report(split)
     print(f"The report: {folder / 'report.json'}")

@@ -72,6 +72,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     import keras
 
     from kvision import applications, data, training, visualize
+    from kvision.cli.left_out import report
     from kvision.cli.run_folder import RunFolder
 
     row = applications.get_model(options.model)
@@ -119,9 +120,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     folder.write("history.json", resume.history)
     resume.discard()
     visualize.save(visualize.curves(resume.history), folder / "curves.png")
-    for split in (train, validation):
-        for path, reason in split.unreadable:
-            print(f"left out, unreadable: {path} ({reason})")
+    report(train, validation)
     print(f"The run folder: {folder.path}")
 
 

@@ -8,6 +8,7 @@ from kvision.data.images import decode_image, resize_for_evaluation
 from kvision.data.mixing import Mixing, Mixup
 from kvision.data.overlap import OverlappingPairs
 from kvision.data.pipeline import evaluation_batches, steps, training_batches
+from kvision.data.preview import preview
 from kvision.data.sources import load
 from kvision.data.split import Split
 from kvision.data.statistics import pixel_statistics
@@ -28,6 +29,7 @@ __all__ = [
     "evaluation_batches",
     "load",
     "pixel_statistics",
+    "preview",
     "resize_for_evaluation",
     "steps",
     "training_batches",

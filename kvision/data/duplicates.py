@@ -53,6 +53,8 @@ def _end(path: bytes) -> bytes:
         return file.read(END)
 
 
-def _contents(path: bytes) -> bytes:
+def _contents(path: bytes) -> Hashable:
+    if os.stat(path).st_size <= END:
+        return True  # they have been compared
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).digest()

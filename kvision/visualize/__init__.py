@@ -8,6 +8,7 @@ from kvision.visualize.mistakes import mistakes
 from kvision.visualize.overlaps import overlaps
 from kvision.visualize.perturbations import perturbations
 from kvision.visualize.rollout import attention_rollout, rollout
+from kvision.visualize.sheet import sheet
 
 __all__ = [
     "attention_rollout",
@@ -19,4 +20,5 @@ __all__ = [
     "perturbations",
     "rollout",
     "save",
+    "sheet",
 ]
