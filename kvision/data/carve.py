@@ -24,34 +24,32 @@ def carve(
     same = np.arange(len(labels)) if same is None else same
     home = np.full(len(labels), TRAIN)  # of each number in `same`
     copies = _copies(labels, same)
-    training = Counter(labels.tolist())
+    left = Counter(labels.tolist())  # images of each class in training
+    wanted = {"validation": Counter(), "test": Counter()}
+    for label, size in left.items():
+        wanted["validation"][label] = count = min(max(1, round(validation * size)), size - 1) if validation else 0
+        wanted["test"][label] = min(max(1, round(test * size)), size - count - 1) if test else 0
 
-    def move(group, count, place, label):
-        """Moves a group out of training, unless that would leave a class nothing to train on."""
-        lost = copies.get(group, {label: count})
-        if home[group] != TRAIN or any(training[label] <= count for label, count in lost.items()):
-            return 0
-        home[group] = place
-        training.subtract(lost)
-        return count
+    def move(group, name, label, excess=1):
+        """Moves identical images out of training, unless that is too many of a class, or all of it."""
+        lost = copies.get(group, {label: 1})
+        missing = wanted[name]
+        fits = all(count <= excess * missing[label] and count < left[label] for label, count in lost.items())
+        if fits and home[group] == TRAIN:
+            home[group] = SPLITS.index(name)
+            missing.subtract(lost)
+            left.subtract(lost)
 
     for label in np.unique(labels).tolist():
         groups = Counter(same[random.permutation(np.flatnonzero(labels == label))].tolist())  # in this random order
-        for name, fraction in (("validation", validation), ("test", test)):
-            if not fraction:
-                continue
-            place = SPLITS.index(name)
-            missing = max(1, round(fraction * groups.total()))
-            missing -= sum(groups[group] for group in copies if home[group] == place)  # came with a class before
-            for group, count in groups.items():
-                if missing <= 0:
+        for name, missing in wanted.items():
+            for group in groups:
+                if missing[label] <= 0:
                     break
-                if count <= missing:
-                    missing -= move(group, count, place, label)
-            larger = {group: count for group, count in groups.items() if missing < count <= 2 * missing}
-            for group in sorted(larger, key=larger.get):  # one too large is nearer than none
-                if move(group, larger[group], place, label):
-                    break
+                move(group, name, label)
+            for group in sorted(groups, key=groups.get) if missing[label] > 0 else ():
+                if missing[label] > 0:
+                    move(group, name, label, excess=2)  # too many by as much as would be missing, or less
     indices = np.flatnonzero(home[same] == SPLITS.index(split))
     if not len(indices):
         raise ValueError(
