@@ -3,6 +3,7 @@
 from kvision.data.augmentation import Augmentation
 from kvision.data.crop import RandomCropWithPadding
 from kvision.data.distortion import RandomClutter, RandomProjection, RandomSimilarity, RandomSpline
+from kvision.data.elastic import RandomElastic
 from kvision.data.flip import RandomFlip
 from kvision.data.images import decode_image, resize_for_evaluation
 from kvision.data.mixing import Mixing, Mixup
@@ -12,16 +13,23 @@ from kvision.data.preview import preview
 from kvision.data.sources import load
 from kvision.data.split import Split
 from kvision.data.statistics import pixel_statistics
+from kvision.data.warp import RandomAffine
+from kvision.data.window import RandomCrop, RandomResizedCrop, RandomScaleCrop
 
 __all__ = [
     "Augmentation",
     "Mixing",
     "Mixup",
     "OverlappingPairs",
+    "RandomAffine",
     "RandomClutter",
+    "RandomCrop",
     "RandomCropWithPadding",
+    "RandomElastic",
     "RandomFlip",
     "RandomProjection",
+    "RandomResizedCrop",
+    "RandomScaleCrop",
     "RandomSimilarity",
     "RandomSpline",
     "Split",

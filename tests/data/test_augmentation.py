@@ -27,6 +27,12 @@ CASES = {
     "projection": data.RandomProjection(),
     "spline": data.RandomSpline(),
     "clutter": data.RandomClutter((12, 14), patches=2, patch=3),
+    "window": data.RandomCrop((6, 7)),
+    "window scaled": data.RandomScaleCrop(6, (7, 12)),
+    "window resized": data.RandomResizedCrop((9, 7)),
+    "affine": data.RandomAffine(),
+    "affine mirrored outside": data.RandomAffine(30, 2, 1.2, fill_mode="reflect"),
+    "elastic": data.RandomElastic(10, 2),
 }
 TAKES_A_BATCH = {"mixup", "mixup per sample", "mixup of nothing", "pairs"}
 
