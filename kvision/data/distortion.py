@@ -1,7 +1,8 @@
 """Distorted digits: appendix A.4 of "Spatial Transformer Networks", Jaderberg et al., NIPS 2015, arXiv:1506.02025.
 
 R, RTS, P, E and TC of its Table 1 are `RandomSimilarity()`, `RandomSimilarity(45, (0.7, 1.2), (42, 42))`,
-`RandomProjection()`, `RandomSpline()` and `RandomClutter()`. They need the TensorFlow backend.
+`RandomProjection()`, `RandomSpline()` and `RandomClutter()`. They need the TensorFlow backend. What comes from outside
+an image is zero.
 """
 
 import math
@@ -9,34 +10,9 @@ import math
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation
-from kvision.layers.bilinear_sampler import sample
+from kvision.data.augmentation import Augmentation, fused
+from kvision.data.warp import sample, uniform
 from kvision.layers.spatial_transforms import Projective, ThinPlateSpline
-
-
-class Distortion(Augmentation):
-    """Base of the distortions: computed in float32, rounded for integers. What comes from outside an image is zero.
-
-    A subclass defines `distort(images, seed)`, `(B, H, W, C)` to `(B, H', W', C)`, both float32; and `size`, height and
-    width of its results, if those are not the images' own.
-    """
-
-    size = None
-
-    def call(self, images, seed):
-        distorted = self.distort(tf.cast(images, tf.float32), tf.cast(seed, tf.int64))
-        if images.dtype.is_integer:
-            distorted = tf.round(distorted)
-        shape = [images.shape[0], *(self.size or images.shape[1:3]), images.shape[3]]
-        return tf.ensure_shape(tf.saturate_cast(distorted, images.dtype), shape)
-
-    def distort(self, images, seed):
-        raise NotImplementedError(f"{type(self).__name__} must define distort(images, seed)")
-
-
-def _uniform(shape, seed, limits):
-    low, high = limits
-    return low + (high - low) * tf.random.stateless_uniform(shape, seed)
 
 
 def _check_scales(scales) -> tuple[float, float]:
@@ -47,7 +23,7 @@ def _check_scales(scales) -> tuple[float, float]:
 
 
 @keras.saving.register_keras_serializable(package="kvision")
-class RandomSimilarity(Distortion):
+class RandomSimilarity(Augmentation):
     """Turns and scales each image and puts it at a random place of the canvas, whole, as far as it was upright.
 
     Args:
@@ -66,30 +42,41 @@ class RandomSimilarity(Distortion):
         if self.size and min(self.size) < 1:
             raise ValueError(f"size is a height and a width of at least 1, got {size!r}")
 
-    def distort(self, images, seed):
-        count, *source = tf.unstack(tf.shape(images)[:3])
+    def draw(self, source: tuple, count: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Degrees counterclockwise (count,), factors (count,), and the row and column of the image's middle (count, 2).
+
+        The middle is in pixels from that of the canvas; source is the image's height and width.
+        """
         turning, scaling, placing = tf.unstack(tf.random.split(seed, 3))
-        limit = math.radians(self.degrees)
-        angle = _uniform([count, 1, 1], turning, (-limit, limit))
-        scale = _uniform([count, 1, 1], scaling, self.scales)
+        scale = uniform([count], scaling, *self.scales)
         source, size = tf.cast(source, tf.float32), tf.cast(self.size or source, tf.float32)
-        room = tf.maximum((size - scale * source) / 2, 0)  # on each side, (B, 1, 2)
-        centre = (size - 1) / 2 + room * _uniform([count, 1, 2], placing, (-1, 1))
-        height, width = self.size or tf.unstack(tf.shape(images)[1:3])
-        y = (tf.range(tf.cast(height, tf.float32))[None, :, None] - centre[..., :1]) / scale
-        x = (tf.range(tf.cast(width, tf.float32))[None, None, :] - centre[..., 1:]) / scale
-        cosine, sine = tf.cos(angle), tf.sin(angle)
-        return sample(
-            images,
-            cosine * x - sine * y + (source[1] - 1) / 2,
-            sine * x + cosine * y + (source[0] - 1) / 2,
-        )
+        room = tf.maximum((size - scale[:, None] * source) / 2, 0)  # on each side
+        place = room * uniform([count, 2], placing, -1, 1)
+        return uniform([count], turning, -self.degrees, self.degrees), scale, place
+
+    def call(self, images, seed):
+        count, *source = tf.unstack(tf.shape(images)[:3])
+        degrees, scale, place = self.draw(source, count, seed)
+        rows, columns = (tf.range(tf.cast(side, tf.float32)) for side in self.size or source)
+        x, y = _similar_points(images, rows, columns, degrees * (math.pi / 180), scale, place)
+        shape = [images.shape[0], *(self.size or images.shape[1:3]), images.shape[3]]
+        return tf.ensure_shape(sample(images, x, y), shape)
 
     def get_config(self):
         return {**super().get_config(), "degrees": self.degrees, "scales": self.scales, "size": self.size}
 
 
-class _Bent(Distortion):
+@fused
+def _similar_points(images, rows, columns, angle, scale, place):
+    angle, scale, down, right = (part[:, None, None] for part in (angle, scale, place[:, 0], place[:, 1]))
+    height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float32))
+    y = (rows[None, :, None] - (tf.cast(tf.size(rows), tf.float32) - 1) / 2 - down) / scale
+    x = (columns[None, None, :] - (tf.cast(tf.size(columns), tf.float32) - 1) / 2 - right) / scale
+    cosine, sine = tf.cos(angle), tf.sin(angle)
+    return cosine * x - sine * y + (width - 1) / 2, sine * x + cosine * y + (height - 1) / 2
+
+
+class _Bent(Augmentation):
     """Shrinks each image and moves some of its points."""
 
     def __init__(self, scales=(0.75, 1.0), deviation: float = 0.0, **kwargs):
@@ -104,7 +91,7 @@ class _Bent(Distortion):
         scaling, moving = tf.unstack(tf.random.split(seed, 2))
         sides = tf.cast(tf.maximum(tf.stack([width, height]) - 1, 1), tf.float32)[:, None]
         noise = tf.random.stateless_normal([count, 2, points], moving, stddev=self.deviation)
-        return _uniform([count, 1, 1], scaling, self.scales), 2 * noise / sides
+        return uniform([count, 1, 1], scaling, *self.scales), 2 * noise / sides
 
     @staticmethod
     def show(images, transform, theta):
@@ -130,7 +117,7 @@ class RandomProjection(_Bent):
     def __init__(self, scales=(0.75, 1.0), deviation: float = 5.0, **kwargs):
         super().__init__(scales, deviation, **kwargs)
 
-    def distort(self, images, seed):
+    def call(self, images, seed):
         corners = tf.constant([[-1.0, 1.0, -1.0, 1.0], [-1.0, -1.0, 1.0, 1.0]])
         scale, moved = self.draw(images, seed, 4)
         x, y = tf.unstack((scale * corners + moved)[..., None], axis=1)  # where the corners are seen, (B, 4, 1)
@@ -162,7 +149,7 @@ class RandomSpline(_Bent):
         super().__init__(scales, deviation, **kwargs)
         self.spline = ThinPlateSpline(points)
 
-    def distort(self, images, seed):
+    def call(self, images, seed):
         points = self.spline.points
         scale, moved = self.draw(images, seed, points)
         theta = tf.reshape(self.spline.identity, [2, points]) / scale + moved
@@ -173,7 +160,7 @@ class RandomSpline(_Bent):
 
 
 @keras.saving.register_keras_serializable(package="kvision")
-class RandomClutter(Distortion):
+class RandomClutter(Augmentation):
     """Puts each image at a random place of a larger canvas, among pieces of the other images of its batch.
 
     The canvas is zero, and no pixel below zero. Where images overlap, the brighter pixel is seen.
@@ -194,7 +181,7 @@ class RandomClutter(Distortion):
         if min(self.size) < 1 or self.patch < 1 or self.patches < 0:
             raise ValueError(f"size and patch are at least 1, patches 0, got {size!r}, {patch!r} and {patches!r}")
 
-    def distort(self, images, seed):
+    def call(self, images, seed):
         count, height, width, channels = tf.unstack(tf.shape(images))
         checks = [
             tf.debugging.assert_less_equal([height, width], self.size, "The images are larger than the canvas."),
@@ -215,12 +202,12 @@ class RandomClutter(Distortion):
 
         with tf.control_dependencies(checks):
             own = tf.range(count)[:, None]
-            shifts = _uniform([count, self.patches], choosing, (0.0, tf.cast(tf.maximum(count - 1, 1), tf.float32)))
+            shifts = uniform([count, self.patches], choosing, 0, tf.cast(tf.maximum(count - 1, 1), tf.float32))
             others = (own + 1 + tf.cast(shifts, tf.int32)) % count
         cut = places(self.patches, cutting, (height, width), self.patch)
         pieces = tf.gather_nd(images, pixels(others, cut, self.patch, self.patch))
         strewn = places(self.patches, strewing, self.size, self.patch)
-        canvas = tf.zeros([count, *self.size, channels])
+        canvas = tf.zeros([count, *self.size, channels], images.dtype)
         own_pieces = tf.broadcast_to(own, [count, self.patches])
         canvas = tf.tensor_scatter_nd_max(canvas, pixels(own_pieces, strewn, self.patch, self.patch), pieces)
         place = places(1, placing, self.size, (height, width))
