@@ -2,11 +2,13 @@
 
 from kvision.data.augmentation import Augmentation
 from kvision.data.crop import RandomCropWithPadding
+from kvision.data.cutmix import CutMix
 from kvision.data.distortion import RandomClutter, RandomProjection, RandomSimilarity, RandomSpline
 from kvision.data.elastic import RandomElastic
+from kvision.data.erasing import Cutout, RandomErasing
 from kvision.data.flip import RandomFlip
 from kvision.data.images import decode_image, resize_for_evaluation
-from kvision.data.mixing import Mixing, Mixup
+from kvision.data.mixing import Either, Mixing, Mixup
 from kvision.data.overlap import OverlappingPairs
 from kvision.data.pipeline import evaluation_batches, steps, training_batches
 from kvision.data.preview import preview
@@ -18,6 +20,9 @@ from kvision.data.window import RandomCrop, RandomResizedCrop, RandomScaleCrop
 
 __all__ = [
     "Augmentation",
+    "CutMix",
+    "Cutout",
+    "Either",
     "Mixing",
     "Mixup",
     "OverlappingPairs",
@@ -26,6 +31,7 @@ __all__ = [
     "RandomCrop",
     "RandomCropWithPadding",
     "RandomElastic",
+    "RandomErasing",
     "RandomFlip",
     "RandomProjection",
     "RandomResizedCrop",

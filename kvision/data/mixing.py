@@ -114,6 +114,49 @@ def _overlay(images, partners, own):
     return rounded(part * x + (1 - part) * tf.gather(x, partners), images.dtype)
 
 
+@keras.saving.register_keras_serializable(package="kvision")
+class Either(Mixing):
+    """Each batch is mixed by one of two layers: mixup and CutMix by turns, as timm trains.
+
+        Either(Mixup(0.2), CutMix(1.0), classes=1000)
+
+    Args:
+        first, second: the layers; they need no `classes`.
+        probability: that it is the first, in [0, 1].
+        classes: see `Mixing`.
+
+    Raises:
+        ValueError: layers that do not derive from `Mixing`, or a probability outside [0, 1]; on labels see `Mixing`.
+    """
+
+    def __init__(self, first: Mixing, second: Mixing, probability: float = 0.5, classes: int | None = None, **kwargs):
+        super().__init__(classes, **kwargs)
+        for layer in (first, second):
+            if not isinstance(layer, Mixing):
+                raise ValueError(f"Either takes two layers that mix images, such as Mixup and CutMix, got {layer!r}")
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability must be in [0, 1], got {probability!r}")
+        self.first, self.second, self.probability = first, second, probability
+
+    def mix(self, images, seed):
+        choosing, mixing = tf.unstack(tf.random.split(seed, 2))
+        return tf.cond(
+            tf.random.stateless_uniform([], choosing) < self.probability,
+            lambda: self.first.mix(images, mixing),
+            lambda: self.second.mix(images, mixing),
+        )
+
+    def get_config(self):
+        layers = {"first": self.first, "second": self.second}
+        layers = {name: keras.saving.serialize_keras_object(layer) for name, layer in layers.items()}
+        return {**super().get_config(), **layers, "probability": self.probability}
+
+    @classmethod
+    def from_config(cls, config):
+        layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("first", "second")}
+        return cls(**{**config, **layers})
+
+
 def check_beta(alpha: float, per: str) -> tuple[float, str]:
     if alpha < 0:
         raise ValueError(f"alpha must be 0 or more, got {alpha!r}")

@@ -33,8 +33,14 @@ CASES = {
     "affine": data.RandomAffine(),
     "affine mirrored outside": data.RandomAffine(30, 2, 1.2, fill_mode="reflect"),
     "elastic": data.RandomElastic(10, 2),
+    "erasing": data.RandomErasing(),
+    "erasing to a colour": data.RandomErasing(0.9, (0.1, 0.2), (0.5, 2), fill=(120, 110, 100)),
+    "cutout": data.Cutout(4, fill=(120, 110, 100)),
+    "cutmix": data.CutMix(classes=3),
+    "cutmix per sample": data.CutMix(0.5, 0.7, per="sample", classes=3),
+    "mixup or cutmix": data.Either(data.Mixup(), data.CutMix(), classes=3),
 }
-TAKES_A_BATCH = {"mixup", "mixup per sample", "mixup of nothing", "pairs"}
+TAKES_A_BATCH = {name for name, layer in CASES.items() if isinstance(layer, data.Mixing)} | {"pairs"}
 
 each_case = pytest.mark.parametrize("case", CASES)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvision.data import Mixup
+from kvision.data import CutMix, Either, Mixup, RandomFlip
 
 LABELS = np.array([0, 1, 2, 3])
 ONES = np.eye(4, dtype="float32")
@@ -65,6 +65,20 @@ def test_weighted_losses_are_exactly_the_two_that_were_mixed():
     np.testing.assert_allclose(labels.numpy().sum(1), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("probability", [0, 0.3, 1])
+def test_either_layer_mixes_a_batch(probability):
+    """Images of one value each: CutMix leaves only whole values, mixup leaves images of one value."""
+    layer, images = Either(Mixup(1.0), CutMix(), probability), tf.constant(ramp(4))
+    draw = tf.function(lambda number: layer(images, ONES, seed=tf.stack([0, number])))
+    first = 0
+    for number in tf.range(300, dtype=tf.int64):
+        result, labels = draw(number)
+        assert labels.dtype == tf.float32 and labels.shape == (4, 4)
+        np.testing.assert_allclose(result.numpy().mean((1, 2, 3)), labels.numpy() @ LABELS, atol=1e-6)
+        first += int((result.numpy() % 1 != 0).any())
+    assert abs(first / 300 - probability) <= 4 * np.sqrt(probability * (1 - probability) / 300)
+
+
 @pytest.mark.parametrize(
     ("labels", "classes", "message"),
     [
@@ -91,6 +105,11 @@ def test_ids_beyond_the_classes_are_named():
         (lambda: Mixup(-1), "alpha must be 0 or more, got -1"),
         (lambda: Mixup(per="image"), 'per must be "batch" or "sample", got \'image\''),
         (lambda: Mixup(classes=1), "classes must be 2 or more, got 1"),
+        (
+            lambda: Either(Mixup(), RandomFlip()),
+            "two layers that mix images, such as Mixup and CutMix, got <RandomFlip",
+        ),
+        (lambda: Either(Mixup(), CutMix(), 2), r"probability must be in \[0, 1\], got 2"),
         (lambda: Mixup()(ramp(4), None, np.ones(4), seed=(0, 0)), "no labels that they could weigh"),
     ],
 )
