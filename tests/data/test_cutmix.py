@@ -17,7 +17,8 @@ def numbered(count, height=20, width=28):
 
 
 def mixed(layer, images, number=0):
-    return [part.numpy() for part in layer.mix(tf.constant(images), seed(number))]
+    mix = tf.function(layer.mix)  # eager loops over images are slow
+    return [part.numpy() for part in mix(tf.constant(images), seed(number))]
 
 
 @PER
