@@ -1,6 +1,7 @@
 """The tf.data room: where images come from, how they are augmented, and the batches that `model.fit` reads."""
 
 from kvision.data.augmentation import Augmentation
+from kvision.data.color import ColorJitter, PCALighting
 from kvision.data.crop import RandomCropWithPadding
 from kvision.data.cutmix import CutMix
 from kvision.data.distortion import RandomClutter, RandomProjection, RandomSimilarity, RandomSpline
@@ -9,6 +10,7 @@ from kvision.data.erasing import Cutout, RandomErasing
 from kvision.data.flip import RandomFlip
 from kvision.data.images import decode_image, resize_for_evaluation
 from kvision.data.mixing import Either, Mixing, Mixup
+from kvision.data.noise import VicinityNoise
 from kvision.data.overlap import OverlappingPairs
 from kvision.data.pipeline import evaluation_batches, steps, training_batches
 from kvision.data.preview import preview
@@ -27,6 +29,11 @@ __all__ = [
     "Mixup",
     "OverlappingPairs",
     "RandomAffine",
+    "ColorJitter",
+    "Mixing",
+    "Mixup",
+    "OverlappingPairs",
+    "PCALighting",
     "RandomClutter",
     "RandomCrop",
     "RandomCropWithPadding",
@@ -39,6 +46,7 @@ __all__ = [
     "RandomSimilarity",
     "RandomSpline",
     "Split",
+    "VicinityNoise",
     "decode_image",
     "evaluation_batches",
     "load",

@@ -39,6 +39,10 @@ CASES = {
     "cutmix": data.CutMix(classes=3),
     "cutmix per sample": data.CutMix(0.5, 0.7, per="sample", classes=3),
     "mixup or cutmix": data.Either(data.Mixup(), data.CutMix(), classes=3),
+    "lighting": data.PCALighting(0.02),
+    "jitter": data.ColorJitter(),
+    "jitter and hue": data.ColorJitter(hue=0.1),
+    "noise": data.VicinityNoise(0.5),
 }
 TAKES_A_BATCH = {name for name, layer in CASES.items() if isinstance(layer, data.Mixing)} | {"pairs"}
 
