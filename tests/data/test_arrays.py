@@ -60,6 +60,10 @@ def test_grey_images_gain_a_channel_and_names_default_to_numbers():
     [
         ((IMAGES[0, ..., 0], LABELS), None, r"images must be \(N, H, W, C\).*got \(4, 5\)"),
         ((IMAGES.astype(int), LABELS), None, "uint8 or float, got .* of int64"),
+        (([IMAGES[0], IMAGES[1, :2]], LABELS[:2]), None, "images must be one array, got parts of different shapes"),
+        ((IMAGES, [[0], [0, 1]] * 10), None, "labels must be one array, got parts of different shapes"),
+        ((np.moveaxis(np.tile(IMAGES, (1, 2, 1, 1)), 3, 1), LABELS), None, r"which looks like \(N, C, H, W\)"),
+        ((IMAGES, LABELS == 1), None, "labels must be integers .* of bool"),
         ((IMAGES, LABELS.astype(float)), None, "labels must be integers .* of float64"),
         ((IMAGES, LABELS[:, None]), None, r"labels must be integers of the shape \(N,\), got \(20, 1\)"),
         ((IMAGES, LABELS[:-1]), None, "as many and at least 1, got 20 and 19"),
@@ -71,3 +75,11 @@ def test_grey_images_gain_a_channel_and_names_default_to_numbers():
 def test_arrays_that_do_not_fit_are_named(source, class_names, message):
     with pytest.raises(ValueError, match=message):
         load(source, class_names=class_names)
+
+
+def test_the_same_pixels_come_into_one_split():
+    images, labels = np.concatenate([IMAGES] * 3), np.concatenate([LABELS, 1 - LABELS, LABELS])
+    parts = [load((images, labels), name, seed=3) for name in ("train", "validation", "test")]
+    assert sum(part.size for part in parts) == 60
+    shown = [{image.tobytes() for image, _ in part.dataset.as_numpy_iterator()} for part in parts]
+    assert all(shown) and sum(map(len, shown)) == 20

@@ -1,6 +1,10 @@
+import io
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from kvision.data import load
 
@@ -106,3 +110,106 @@ def test_paths_that_are_no_folder(tmp_path):
     write(tmp_path, {"file": b""})
     with pytest.raises(NotADirectoryError, match="file is not a folder"):
         load(tmp_path / "file")
+
+
+def pillow(format, mode="RGB", **options):
+    buffer = io.BytesIO()
+    Image.fromarray(IMAGE).convert(mode).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+NEGATIVE = [Image.fromarray(255 - IMAGE)]
+MIXED = {
+    "wide.png": tf.io.encode_png(np.tile(IMAGE, (1, 3, 1))).numpy(),
+    "grey.png": pillow("PNG", "L"),
+    "grey.jpg": pillow("JPEG", "L"),
+    "16 bits.png": tf.io.encode_png(IMAGE.astype(np.uint16) * 257).numpy(),
+    "palette.png": pillow("PNG", "P"),
+    "alpha.png": pillow("PNG", "RGBA"),
+    "cmyk.jpg": pillow("JPEG", "CMYK"),
+    "moving.gif": pillow("GIF", save_all=True, append_images=NEGATIVE),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_images_of_every_kind_are_one_kind(tmp_path, name):
+    split = load(write(tmp_path, {f"a/{name}": MIXED[name], "a/zz.png": PNG}), validation=0, test=0)
+    (image, _), (last, _) = split.dataset.as_numpy_iterator()
+    np.testing.assert_array_equal(last, IMAGE)
+    expected = np.asarray(Image.open(io.BytesIO(MIXED[name])).convert("RGB"), int)  # Pillow's first frame
+    assert image.dtype == np.uint8 and image.shape == expected.shape
+    assert np.abs(image - expected).mean() < (6 if name == "cmyk.jpg" else 1)
+    assert not split.unreadable
+
+
+LARGE = Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 90, 3), np.uint8))
+
+
+@pytest.mark.parametrize("part", [0, 0.3, 0.9])
+@pytest.mark.parametrize("format", ["jpeg", "png", "gif", "bmp", "webp"])
+def test_files_that_end_too_early_are_named(tmp_path, format, part):
+    buffer = io.BytesIO()
+    LARGE.save(buffer, format)
+    cut = buffer.getvalue()[: int(part * buffer.tell())]
+    split = load(write(tmp_path, {f"a/cut.{format}": cut, "a/good.png": PNG}), validation=0, test=0)
+    assert len(list(split.dataset)) == 1
+    assert [name for name, _ in split.unreadable] == [str(tmp_path / f"a/cut.{format}")]
+
+
+def test_what_is_no_image_by_its_name_or_place_is_named(tmp_path):
+    files = {"a/1.png": PNG, "a/Thumbs.db": b"", "a/deep/notes.txt": b"", "beside.png": PNG, "a/.hidden": b""}
+    split = load(write(tmp_path, files), validation=0, test=0)
+    assert split.ignored == tuple(str(tmp_path / name) for name in ("a/Thumbs.db", "a/deep/notes.txt", "beside.png"))
+    files = {"train/a/1.png": PNG, "test/a/2.jpg": JPEG, "valid/a/1.png": PNG, "README": b"", "test/x": b""}
+    split = load(write(tmp_path / "divided", files), "test")
+    assert split.ignored == tuple(str(tmp_path / "divided" / name) for name in ("README", "test/x", "valid"))
+
+
+def test_names_that_are_no_text(tmp_path):
+    bad, good = (os.path.join(os.fsencode(tmp_path), b"caf\xe9", name) for name in (b"\xff\n.png", b"\xe7 2.png"))
+    os.makedirs(os.path.dirname(bad))
+    for path, content in ((bad, b""), (good, PNG)):
+        with open(path, "wb") as file:
+            file.write(content)
+    split = load(tmp_path, validation=0, test=0)
+    assert len(list(split.dataset)) == 1 and split.class_names == ("caf\\xe9",)
+    assert [name for name, _ in split.unreadable] == [str(tmp_path / "caf\\xe9" / "\\xff\n.png")]
+
+
+def test_links_to_nothing_and_to_themselves_are_unreadable(tmp_path):
+    write(tmp_path, {"a/1.png": PNG})
+    os.symlink(tmp_path / "nothing", tmp_path / "a" / "2.png")
+    os.symlink(tmp_path / "a" / "3.png", tmp_path / "a" / "3.png")
+    split = load(tmp_path, validation=0, test=0)
+    assert len(list(split.dataset)) == 1
+    assert [name[-5:] for name, _ in split.unreadable] == ["2.png", "3.png"]
+
+
+def test_copies_of_a_file_come_into_one_split(tmp_path):
+    """Every file three times, once under another class."""
+    once = numbered("a", "b", count=15)
+    swapped = {("b" if name[0] == "a" else "a") + f"/copy{name[2:]}": content for name, content in once.items()}
+    again = {f"{name[0]}/again{name[2:]}": content for name, content in once.items()}
+    write(tmp_path, once | swapped | again)
+    for seed in range(3):
+        parts = [levels(load(tmp_path, name, seed=seed).dataset) for name in ("train", "validation", "test")]
+        assert sum(map(len, parts)) == 90 and all(parts)
+        shown = [{level for level, _ in part} for part in parts]
+        assert sum(map(len, shown)) == 30
+        assert all(len(part) == 3 * len(which) for part, which in zip(parts, shown, strict=True))
+
+
+def test_copies_in_official_splits_are_reported(tmp_path):
+    files = numbered("a", "b", count=5)
+    write(tmp_path / "train", files)
+    write(tmp_path / "val", numbered("a", "b", count=2, start=50))
+    write(
+        tmp_path / "test",
+        {f"b/{number}.png": content for number, content in enumerate(files.values())} | {"a/x.jpg": JPEG},
+    )
+    load(tmp_path, "train"), load(tmp_path, "validation")
+    message = (
+        r"10 images of the test split are in the train split, too, and stay in both: .*test/b/0.png is .*train/a/000"
+    )
+    with pytest.warns(UserWarning, match=message):
+        assert load(tmp_path, "test").size == 11

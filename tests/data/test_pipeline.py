@@ -136,6 +136,9 @@ def test_fit_and_evaluate_take_the_batches():
         (evaluation_batches, "digits", {"batch_size": -2}, "batch_size must be 1 or more, got -2"),
         (training_batches, "folder", {}, r"differ in size: give size=\(height, width\)"),
         (evaluation_batches, "folder", {}, r"differ in size: give size=\(height, width\)"),
+        (training_batches, "digits", {"shard": (2, 2)}, r"shard must be \(worker, workers\).*got \(2, 2\)"),
+        (evaluation_batches, "digits", {"shard": (-1, 2)}, r"shard must be .*got \(-1, 2\)"),
+        (training_batches, "digits", {"shard": (0, 5000)}, "more workers than images, 1439"),
         (evaluation_batches, "digits", {"crop_fraction": 0.9}, "crop_fraction needs the size .*got 0.9"),
     ],
 )
@@ -163,3 +166,75 @@ def test_a_crop_brings_images_of_a_folder_to_one_size(folder):
     np.testing.assert_array_equal(images[steps(split, 6) :], again)
     with pytest.raises(ValueError, match="give one of them"):
         training_batches(split, 6, crop=crop, size=4)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 5])
+def test_workers_share_an_epoch(workers):
+    """Their batches of a step are those of one worker with as many images at once."""
+    split = load("digits", "validation")
+    count = steps(split, 8, (0, workers))
+    assert count == 179 // (8 * workers) == steps(split, 8 * workers)
+    shards = [(worker, workers) for worker in range(workers)]
+    shared = [batches(training_batches(split, 8, shard=shard, seed=2), 2 * count) for shard in shards]
+    whole = batches(training_batches(split, 8 * workers, seed=2), 2 * count)
+    together, labels = (np.concatenate(parts, axis=1) for parts in zip(*shared, strict=True))
+    for ours, theirs in zip(together, whole[0], strict=True):
+        assert sorted(map(bytes, ours)) == sorted(map(bytes, theirs))
+    np.testing.assert_array_equal(np.sort(labels), np.sort(whole[1]))
+    resumed, _ = batches(training_batches(split, 8, shard=shards[1], seed=2, first_epoch=1), count)
+    np.testing.assert_array_equal(resumed, shared[1][0][count:])
+
+
+def test_workers_have_random_numbers_of_their_own():
+    image = np.arange(12, dtype=np.uint8).reshape(1, 3, 4, 1)
+    split = load((np.tile(image, (400, 1, 1, 1)), np.zeros(400, int)), validation=0, test=0)
+    first, second = (
+        next(training_batches(split, 200, augment=[RandomFlip()], shard=(worker, 2)).as_numpy_iterator())[0]
+        for worker in (0, 1)
+    )
+    agree = (first == second).all((1, 2, 3)).sum()
+    assert 60 < agree < 140
+
+
+def test_workers_evaluate_every_image_once(folder):
+    split = load(folder, validation=0, test=0)
+    found = [
+        int(image.max().round())
+        for worker in range(3)
+        for images, _ in evaluation_batches(split, 4, size=5, shard=(worker, 3)).as_numpy_iterator()
+        for image in images
+    ]
+    assert sorted(found) == list(range(20))
+
+
+@pytest.mark.parametrize("sized", [{"size": (7, 6)}, {"crop": RandomSimilarity(size=(9, 9))}])
+def test_a_cache_changes_nothing(folder, sized):
+    plain, kept = load(folder), load(folder)
+    options = dict(seed=3, augment=AUGMENT, shard=(1, 2), **sized)
+    cached = training_batches(kept, 4, cache=10**6, **options)
+    assert {name for name, _ in kept.unreadable} <= {str(folder / "b" / name) for name in BAD}
+    ours, theirs = (
+        batches(dataset, 3 * steps(plain, 4, (1, 2))) for dataset in (cached, training_batches(plain, 4, **options))
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert kept.unreadable == plain.unreadable != []
+
+
+def test_a_cache_reads_once_and_no_more_than_it_may(tmp_path):
+    split = load(write(tmp_path, numbered("a", "b")), validation=0, test=0)
+    options = {"size": 8, "crop_fraction": 0.5}
+    expected = list(evaluation_batches(split, 32, **options).as_numpy_iterator())
+    bytes_needed = 20 * 8 * 8 * 3 * 4
+    cached = evaluation_batches(split, 32, cache=bytes_needed, **options)
+    with pytest.warns(UserWarning, match="the images of the train split take more than 15,359 bytes"):
+        evaluation_batches(split, 32, cache=bytes_needed - 1, **options)
+    with pytest.warns(UserWarning, match="take more than 300 bytes"):  # known only while they are read
+        training_batches(split, 4, cache=300, crop=RandomSimilarity(size=(9, 9)))
+    for path in tmp_path.rglob("*.png"):
+        path.unlink()
+    for _ in range(2):
+        for ours, theirs in zip(cached.as_numpy_iterator(), expected, strict=True):
+            np.testing.assert_array_equal(ours[0], theirs[0])
+            np.testing.assert_array_equal(ours[1], theirs[1])
+    assert not split.unreadable
