@@ -31,9 +31,9 @@ def load(
 
     A split that the source does not have is carved out of its training images: at random but always the same for one
     seed, disjoint from the others, and in proportion for each class. Identical images, the same bytes of a file or the
-    same pixels of an array, are never in two of them. (TensorFlow Datasets have their own order: there it is a slice,
-    in which only they know of duplicates.) A split that the source has stays as it is; files of a folder that are in
-    an earlier split, too, are named in a warning.
+    same pixels of an array, are never in two of them. Of TensorFlow Datasets it is a slice, and copies stay unknown.
+    A split that the source has stays as it is; files of a folder that are in an earlier split, too, are named in a
+    warning.
 
     Args:
         source: one of

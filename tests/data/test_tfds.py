@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from kvision.data import load, training_batches
+from kvision.data import evaluation_batches, load, steps, training_batches
+from tests.data.test_folder import numbered, write
 
 GREY_LEVELS = np.arange(20)
 
@@ -93,3 +94,81 @@ def test_unknown_names_list_what_is_possible():
 def test_data_sets_that_do_not_fit(prepared, name, split, options, message):
     with pytest.raises(ValueError, match=message):
         load(name, split, data_dir=prepared, **options)
+
+
+class KvisionFiles(KvisionTiny):
+    """Twenty files of ten or so."""
+
+    SPLITS = {"train": np.arange(203)}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    builder = KvisionFiles(data_dir=tmp_path_factory.mktemp("files"))
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=20))
+    return builder
+
+
+def test_a_builder_and_its_folder_are_the_name(files):
+    for split in ("train", "test"):
+        by_name = load("kvision_files", split, data_dir=files.data_dir_root)
+        for source in (files, files.data_dir, str(files.data_dir)):
+            other = load(source, split)
+            assert (other.size, other.class_names) == (by_name.size, ("even", "odd"))
+            assert levels(other.dataset) == levels(by_name.dataset)
+
+
+def test_the_fixed_order_is_that_of_tfds(files):
+    assert files.info.splits["train"].num_shards == 20
+    theirs = levels(files.as_dataset("train", as_supervised=True))
+    assert levels(load(files, validation=0, test=0).dataset) == theirs
+    theirs = levels(files.as_dataset("train[163:183]", as_supervised=True))
+    assert levels(load(files, "validation").dataset) == theirs
+
+
+def test_files_are_mixed_by_the_seed_on_any_number_of_threads(files, monkeypatch):
+    monkeypatch.setattr("kvision.data.tfds.SHUFFLE_BUFFER", 1)  # the order of the files alone
+    split = load(files, validation=0, test=0)
+    first = levels(split.shuffled((0, 0)))
+    assert sorted(first) == sorted(levels(split.dataset)) and first != levels(split.dataset)
+    stored = [level for level, _ in levels(files.as_dataset("train", as_supervised=True, read_config=ORDERED))]
+    opened = {stored.index(level) // 10 for level, _ in first[:160:16]}
+    assert len(opened) >= 9  # ten turns, of ten files
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    assert levels(split.shuffled((0, 0)).with_options(options)) == first != levels(split.shuffled((0, 1)))
+
+
+ORDERED = tfds.ReadConfig(interleave_cycle_length=1)
+
+
+def seen(dataset):
+    return [int(image.max()) for images, _ in dataset.as_numpy_iterator() for image in images]
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_share_the_files(files, workers):
+    split = load(files, validation=0, test=0)
+    count = steps(split, 8, (0, workers))
+    shards = [(worker, workers) for worker in range(workers)]
+    epochs = [seen(training_batches(split, 8, shard=shard, first_epoch=3).take(count)) for shard in shards]
+    assert sum(map(len, epochs)) == len(set(sum(epochs, []))) == count * 8 * workers
+    assert sorted(sum((seen(evaluation_batches(split, 8, shard=shard)) for shard in shards), [])) == list(range(203))
+
+
+def test_a_cache_changes_nothing(files):
+    split = load(files)
+    for shard in ((0, 1), (1, 3)):
+        plain, cached = (training_batches(split, 5, shard=shard, cache=cache) for cache in (0, 10**6))
+        assert seen(plain.take(40)) == seen(cached.take(40))
+    assert seen(evaluation_batches(split, 5, cache=10**6)) == seen(evaluation_batches(split, 5))
+
+
+def test_an_image_folder_is_read_as_a_folder(tmp_path):
+    write(tmp_path, {f"train/{name}": content for name, content in numbered("cat", "dog").items()})
+    parts = [load(tfds.ImageFolder(str(tmp_path)), name) for name in ("train", "validation", "test")]
+    assert [part.size for part in parts] == [16, 2, 2]
+    assert {part.class_names for part in parts} == {("cat", "dog")}
+    assert sorted(level for part in parts for level, _ in levels(part.dataset)) == list(range(20))
+    with pytest.raises(ValueError, match=r"give it no shape, got \(4, 5, 1\)"):
+        load(tfds.ImageFolder(str(tmp_path), shape=(4, 5, 1)))

@@ -13,6 +13,7 @@ PICTURES = {
     "curves": lambda: visualize.curves({"loss": [2.0, 1.0]}),
     "confusion": lambda: visualize.confusion(np.array([[3, 1], [0, 2]]), ["cat", "dog"]),
     "mistakes": lambda: visualize.mistakes([np.eye(8)], [0], [1], [0.9], ["cat", "dog"]),
+    "sheet": lambda: visualize.sheet([np.eye(8)], ["an eye"]),
     "no mistakes": lambda: visualize.mistakes([], [], [], [], ["cat", "dog"]),
 }
 
