@@ -123,7 +123,7 @@ def sample(
     """The images at points between their pixels, bilinear.
 
     The same as `kvision.layers.bilinear_sampler.sample`, without gradients and for every numeric dtype: pixels are
-    gathered as they are and not copied, neither to float32 nor into a border of zeros, at half the time.
+    gathered as they are and not copied, neither to float32 nor into a border of zeros: half the time for uint8.
 
     Args:
         images: (B, H, W, C).
