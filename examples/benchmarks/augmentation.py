@@ -33,24 +33,20 @@ def table(size: int) -> dict:
 
     from kvision import data
 
-    pixels = (0, 255)
-    window = cv.RandomCrop(size, size, dtype="uint8")
-
+    pixels, kept = (0, 255), {"dtype": "uint8"}  # where Keras's layers are right in uint8, that is faster
+    shift = {"height_factor": 4 / size, "width_factor": 4 / size, "fill_mode": "constant", "interpolation": "nearest"}
     noise = layers.GaussianNoise(1.0)
-
-    def pad_and_crop(images, training):
-        return window(tf.pad(images, [[0, 0], [4, 4], [4, 4], [0, 0]]), training=training)
 
     def float_noise(images, training):
         return noise(tf.cast(images, tf.float32), training=training)
 
     return {
-        # flip.py and crop.py. Keras's RandomCrop draws one window for the batch: its translation is the nearest peer.
-        "flip": (data.RandomFlip(), layers.RandomFlip("horizontal"), cv.RandomFlip("horizontal")),
+        # flip.py and crop.py. Keras's RandomCrop draws one window for the batch: translations are the nearest peers.
+        "flip": (data.RandomFlip(), layers.RandomFlip("horizontal", **kept), cv.RandomFlip("horizontal")),
         "pad and crop": (
             data.RandomCropWithPadding(4),
-            layers.RandomTranslation(4 / size, 4 / size, fill_mode="constant", interpolation="nearest"),
-            pad_and_crop,
+            layers.RandomTranslation(**shift, **kept),
+            cv.RandomTranslation(**shift),
         ),
         # color.py. The peer of lighting adds a uniform number to each channel; those of jitter have one order for all,
         # Keras's brightness adds a number, and keras-cv's layer cannot leave hue out.
@@ -60,7 +56,7 @@ def table(size: int) -> dict:
             layers.RandomColorJitter(pixels, 0.4, 0.4, (0.3, 0.7)),
             cv.RandomColorJitter(pixels, 0.4, 0.4, (0.3, 0.7), 0.0),
         ),
-        # noise.py
+        # noise.py. Keras's takes floats only.
         "noise": (data.VicinityNoise(1.0), float_noise, None),
         # mixing.py
         "mixup for the batch": (data.Mixup(0.2), None, None),
