@@ -110,7 +110,7 @@ class ColorJitter(Augmentation):
             for name in ("saturation", "contrast")
         )
         x = images
-        if turns:  # between two passes: XLA would take 100 times as long for one that does it all
+        if turns:  # between two passes: as one they take 20 times as long, and 10 s to compile
             early = tf.gather(times, order, batch_dims=1) < times[:, -1:]
             x = _blended(
                 tf.cast(x, tf.float32),
