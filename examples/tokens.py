@@ -1,13 +1,20 @@
 """A transformer and a mixer, without a convolution between pixels, learn to read digits: ViT and MLP-Mixer, small.
 
-    python examples/tokens.py       # TIME
+    python examples/tokens.py       # 27 minutes on 2 busy cores; test digits right: ViT 95.5 %, MLP-Mixer 97.2 %
 
 "An Image is Worth 16x16 Words" (Dosovitskiy et al., arXiv:2010.11929) and "MLP-Mixer" (Tolstikhin et al.,
 arXiv:2105.01601) at a hundredth of their size, on digits of 16x16 pixels in 16 patches of 4x4, from random weights.
-Both papers need hundreds of millions of images to beat convolutions; a small ResNet of as many parameters stands
-beside them. Three seeds, mean and deviation:
+Both papers need hundreds of millions of images to beat convolutions; a small ResNet of as many parameters stands beside
+them. Three seeds, mean and deviation:
 
-TABLE
+| network | parameters | validation accuracy, % | test accuracy, % |
+| --- | ---: | ---: | ---: |
+| ViT | 105458 | 98.1 ± 0.65 | 95.5 ± 0.56 |
+| MLP-Mixer | 106506 | 98.3 ± 0.56 | 97.2 ± 1.1 |
+| ResNet | 98906 | 98.9 | 98.7 ± 0.65 |
+
+All three learn, and in the order that the papers give for little data. The rate was kept from a first trial of 30
+epochs with one seed.
 
 The run folder gets `table.md` and `rollout.png`: what the class token of the transformer attends to (attention rollout,
 Abnar & Zuidema, arXiv:2005.00928).
