@@ -8,7 +8,9 @@ from kvision.data.distortion import RandomClutter, RandomProjection, RandomSimil
 from kvision.data.elastic import RandomElastic
 from kvision.data.erasing import Cutout, RandomErasing
 from kvision.data.flip import RandomFlip
+from kvision.data.from_keras import FromKeras
 from kvision.data.images import decode_image, resize_for_evaluation
+from kvision.data.keras_cv import AugMix, RandAugment
 from kvision.data.mixing import Either, Mixing, Mixup
 from kvision.data.noise import VicinityNoise
 from kvision.data.overlap import OverlappingPairs
@@ -21,16 +23,19 @@ from kvision.data.warp import RandomAffine
 from kvision.data.window import RandomCrop, RandomResizedCrop, RandomScaleCrop
 
 __all__ = [
+    "AugMix",
     "Augmentation",
     "ColorJitter",
     "CutMix",
     "Cutout",
     "Either",
+    "FromKeras",
     "Mixing",
     "Mixup",
     "OverlappingPairs",
     "PCALighting",
     "RandomAffine",
+    "RandAugment",
     "RandomClutter",
     "RandomCrop",
     "RandomCropWithPadding",

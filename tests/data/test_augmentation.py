@@ -43,6 +43,10 @@ CASES = {
     "jitter": data.ColorJitter(),
     "jitter and hue": data.ColorJitter(hue=0.1),
     "noise": data.VicinityNoise(0.5),
+    "randaugment": data.RandAugment(1),
+    "augmix": data.AugMix(0.5, chains=1, depth=(1, 1)),
+    "keras rotation": data.FromKeras(keras.layers.RandomRotation(0.1)),
+    "keras jitter": data.FromKeras(keras.layers.RandomColorJitter(brightness_factor=0.2, hue_factor=0.1)),
 }
 TAKES_A_BATCH = {name for name, layer in CASES.items() if isinstance(layer, data.Mixing)} | {"pairs"}
 
