@@ -41,7 +41,7 @@ def table(size: int) -> dict:
         return noise(tf.cast(images, tf.float32), training=training)
 
     return {
-        # flip.py and crop.py. Keras's RandomCrop draws one window for the batch: translations are the nearest peers.
+        # flip.py and padded_crop.py. Keras's RandomCrop draws one window for the batch: the nearest peers translate.
         "flip": (data.RandomFlip(), layers.RandomFlip("horizontal", **kept), cv.RandomFlip("horizontal")),
         "pad and crop": (
             data.RandomCropWithPadding(4),
@@ -61,8 +61,30 @@ def table(size: int) -> dict:
         # mixing.py
         "mixup for the batch": (data.Mixup(0.2), None, None),
         "mixup": (data.Mixup(0.2, per="sample"), layers.MixUp(0.2), cv.MixUp(0.2)),
-        # erasing.py
+        # erasing.py and cutmix.py
+        "erasing": (data.RandomErasing(1.0), layers.RandomErasing(1.0, (0.02, 0.4)), None),
+        "cutout": (data.Cutout(size // 2), None, cv.RandomCutout(0.5, 0.5)),
+        "CutMix for the batch": (data.CutMix(), None, None),
+        "CutMix": (data.CutMix(per="sample"), layers.CutMix(1.0), cv.CutMix(1.0)),
+        # crop.py, of images as large as the result
+        "Inception crop": (
+            data.RandomResizedCrop(size),
+            None,
+            cv.RandomCropAndResize((size, size), (0.08, 1.0), (3 / 4, 4 / 3)),
+        ),
         # warp.py
+        "rotation": (
+            data.RandomAffine(30, translation=0, scale=1, flip=0, shear=0, stretch=1),
+            layers.RandomRotation(30 / 360, fill_mode="constant"),
+            cv.RandomRotation(30 / 360, fill_mode="constant"),
+        ),
+        "affine, whole recipe": (data.RandomAffine(), None, None),
+        # keras_cv.py
+        "RandAugment": (
+            data.RandAugment(2, 0.9),
+            layers.RandAugment(pixels, 2, 0.9),
+            cv.RandAugment(pixels, 2, magnitude=0.9),
+        ),
     }
 
 

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from kvision.data.split import WHOLE, Split
+from kvision.data.sources.split import WHOLE, Split
 
 
 def cached(split: Split, limit: int) -> Split:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation
+from kvision.data.augmentation.base import Augmentation
 from kvision.data.cache import cached
 from kvision.data.images import resize_for_evaluation
-from kvision.data.split import WHOLE, Split
+from kvision.data.sources.split import WHOLE, Split
 
 CROP = -1  # in the place of a layer's number, in the seeds of the crops
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from kvision.data.images import resize_for_evaluation
-from kvision.data.split import Split
+from kvision.data.sources.split import Split
 
 
 def pixel_statistics(

@@ -1,6 +1,6 @@
 from kvision.cli.left_out import report
 from kvision.data import load
-from tests.data.test_folder import PNG, write
+from tests.data.sources.test_folder import PNG, write
 
 
 def test_each_file_is_named_once_and_the_rest_counted(tmp_path, capsys):

@@ -14,7 +14,7 @@ from kvision.data import (
     steps,
     training_batches,
 )
-from tests.data.test_folder import BAD, numbered, write
+from tests.data.sources.test_folder import BAD, numbered, write
 
 AUGMENT = [RandomFlip(), RandomCropWithPadding(1)]
 

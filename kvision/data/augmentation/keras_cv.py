@@ -7,9 +7,9 @@ Here it supplies the operations on one image; which ones, and how strong, is dra
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation, rounded
-from kvision.data.from_keras import Keys
-from kvision.data.mixing import beta
+from kvision.data.augmentation.base import Augmentation, rounded
+from kvision.data.augmentation.from_keras import Keys
+from kvision.data.augmentation.mixing import beta
 
 
 class _Operations(Augmentation):

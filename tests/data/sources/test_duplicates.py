@@ -2,7 +2,7 @@ import os
 
 import numpy as np
 
-from kvision.data.duplicates import END, same_files, same_rows
+from kvision.data.sources.duplicates import END, same_files, same_rows
 
 
 def test_rows_with_the_same_pixels():
@@ -34,5 +34,5 @@ def test_files_of_a_size_of_their_own_are_not_opened(tmp_path, monkeypatch):
     for number, path in enumerate(paths):
         with open(path, "wb") as file:
             file.write(b"x" * (number + 1))
-    monkeypatch.setattr("kvision.data.duplicates._end", None)
+    monkeypatch.setattr("kvision.data.sources.duplicates._end", None)
     np.testing.assert_array_equal(same_files(paths), range(5))

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation, rounded
+from kvision.data.augmentation.base import Augmentation, rounded
 
 TRIES = 100
 

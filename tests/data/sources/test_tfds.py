@@ -4,7 +4,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from kvision.data import evaluation_batches, load, steps, training_batches
-from tests.data.test_folder import numbered, write
+from tests.data.sources.test_folder import numbered, write
 
 GREY_LEVELS = np.arange(20)
 
@@ -127,7 +127,7 @@ def test_the_fixed_order_is_that_of_tfds(files):
 
 
 def test_files_are_mixed_by_the_seed_on_any_number_of_threads(files, monkeypatch):
-    monkeypatch.setattr("kvision.data.tfds.SHUFFLE_BUFFER", 1)  # the order of the files alone
+    monkeypatch.setattr("kvision.data.sources.tfds.SHUFFLE_BUFFER", 1)  # the order of the files alone
     split = load(files, validation=0, test=0)
     first = levels(split.shuffled((0, 0)))
     assert sorted(first) == sorted(levels(split.dataset)) and first != levels(split.dataset)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation, fused, rounded
+from kvision.data.augmentation.base import Augmentation, fused, rounded
 
 # Of the training pixels of ImageNet, red, green and blue in [0, 1]: as fb.resnet.torch has them, to four digits.
 IMAGENET_EIGENVALUES = (0.2175, 0.0188, 0.0045)

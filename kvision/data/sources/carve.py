@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from kvision.data.split import SPLITS
+from kvision.data.sources.split import SPLITS
 
 TRAIN = SPLITS.index("train")
 

@@ -162,3 +162,16 @@ def test_the_whole_image_is_the_identity():
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_what_does_not_shrink_needs_no_antialiasing():
+    """Both resizes are one where the window is not larger than the result, either way."""
+    layer, random = RandomResizedCrop((20, 24)), np.random.default_rng(0)
+    for height, width in [(20, 24), (3, 24), (7, 5), (1, 1)]:
+        window = tf.constant(random.integers(0, 256, (height, width, 3)), tf.uint8)
+        np.testing.assert_allclose(layer._plain(window), layer._antialiased(window), atol=1e-3)
+    window = tf.constant(random.integers(0, 256, (30, 5, 3)), tf.uint8)
+    assert np.abs(layer._plain(window) - layer._antialiased(window)).max() > 10
+    for size in [(30, 5), (5, 30), (15, 15)]:
+        window = tf.constant(random.integers(0, 256, (*size, 3)), tf.float32)
+        np.testing.assert_allclose(layer.resize(window), layer._antialiased(window), atol=1e-3)

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kvision.data.split import order
+from kvision.data.sources.split import order
 
 
 def test_order_is_a_permutation_of_the_seed_alone():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kvision.data.carve import carve
-from kvision.data.split import SPLITS
+from kvision.data.sources.carve import carve
+from kvision.data.sources.split import SPLITS
 
 
 @pytest.mark.parametrize(

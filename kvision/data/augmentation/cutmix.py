@@ -6,8 +6,8 @@ Yun, Han, Oh, Chun, Choe & Yoo, ICCV 2019, arXiv:1905.04899.
 import keras
 import tensorflow as tf
 
-from kvision.data.erasing import pasted, where_chosen
-from kvision.data.mixing import Mixing, beta, check_beta
+from kvision.data.augmentation.erasing import pasted, where_chosen
+from kvision.data.augmentation.mixing import Mixing, beta, check_beta
 
 
 @keras.saving.register_keras_serializable(package="kvision")

@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from kvision.data import RandomAffine
-from kvision.data.warp import sample
+from kvision.data.augmentation.warp import sample
 from kvision.layers import bilinear_sampler
 
 SEED = tf.constant([3, 5], tf.int64)

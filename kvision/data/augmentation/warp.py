@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation, fused, rounded
+from kvision.data.augmentation.base import Augmentation, fused, rounded
 
 
 @keras.saving.register_keras_serializable(package="kvision")

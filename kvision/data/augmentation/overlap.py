@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation
-from kvision.data.crop import RandomCropWithPadding
+from kvision.data.augmentation.base import Augmentation
+from kvision.data.augmentation.padded_crop import RandomCropWithPadding
 
 
 @keras.saving.register_keras_serializable(package="kvision")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from kvision.data.split import Split, order
+from kvision.data.sources.split import Split, order
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder

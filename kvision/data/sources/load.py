@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kvision.data.arrays import load_arrays, load_digits
-from kvision.data.folder import load_folder
-from kvision.data.split import SPLITS, Split
-from kvision.data.tfds import find_builder, load_tfds
+from kvision.data.sources.arrays import load_arrays, load_digits
+from kvision.data.sources.folder import load_folder
+from kvision.data.sources.split import SPLITS, Split
+from kvision.data.sources.tfds import find_builder, load_tfds
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from kvision.data import RandomClutter, RandomProjection, RandomSimilarity, RandomSpline
-from kvision.data.warp import sample
+from kvision.data.augmentation.warp import sample
 
 # Section 4.1's R, RTS, P, E and TC, with the sizes that they make of 28 x 28.
 TABLE = [

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from kvision.data.listing import image_files, printable, subfolders
+from kvision.data.sources.listing import image_files, printable, subfolders
 
 
 def touch(home, *names):

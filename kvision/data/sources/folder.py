@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kvision.data.carve import carve
-from kvision.data.duplicates import same_files
 from kvision.data.images import decode_image
-from kvision.data.listing import SUFFIXES, image_files, printable, subfolders
-from kvision.data.split import SPLITS, Split, dealt
+from kvision.data.sources.carve import carve
+from kvision.data.sources.duplicates import same_files
+from kvision.data.sources.listing import SUFFIXES, image_files, printable, subfolders
+from kvision.data.sources.split import SPLITS, Split, dealt
 
 
 def load_folder(

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation, rounded
+from kvision.data.augmentation.base import Augmentation, rounded
 
 # These would be wrong in silence: labels stay as they are here; AugMix asks Python's random module for its operations,
 # once for all batches of a dataset.

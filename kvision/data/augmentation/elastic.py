@@ -9,8 +9,8 @@ import math
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation, fused
-from kvision.data.warp import sample
+from kvision.data.augmentation.base import Augmentation, fused
+from kvision.data.augmentation.warp import sample
 
 
 @keras.saving.register_keras_serializable(package="kvision")

@@ -10,8 +10,8 @@ import math
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation, fused
-from kvision.data.warp import sample, uniform
+from kvision.data.augmentation.base import Augmentation, fused
+from kvision.data.augmentation.warp import sample, uniform
 from kvision.layers.spatial_transforms import Projective, ThinPlateSpline
 
 

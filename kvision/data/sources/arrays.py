@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from kvision.data.carve import carve
-from kvision.data.duplicates import same_rows
-from kvision.data.split import Split, dealt
+from kvision.data.sources.carve import carve
+from kvision.data.sources.duplicates import same_rows
+from kvision.data.sources.split import Split, dealt
 
 
 def load_digits(split: str, validation: float, test: float, seed: int) -> Split:

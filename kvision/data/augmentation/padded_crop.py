@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from kvision.data.augmentation import Augmentation
+from kvision.data.augmentation.base import Augmentation
 
 
 @keras.saving.register_keras_serializable(package="kvision")
