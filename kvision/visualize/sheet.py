@@ -21,6 +21,7 @@ def sheet(
     title: str = "Images",
     marked: Collection[int] = (),
     note: str = "",
+    columns: int | None = None,
 ) -> "Figure":
     """Each image under its caption, in the order given.
 
@@ -30,6 +31,7 @@ def sheet(
         title: of the figure.
         marked: the numbers of the images whose caption has the accent colour.
         note: a line below the images.
+        columns: how many images stand side by side; None for about as many as below each other, at most six.
 
     Raises:
         ValueError: no images, another number of captions, or an image of another shape.
@@ -39,7 +41,7 @@ def sheet(
     for image in images:
         if np.ndim(image) != 2 and (np.ndim(image) != 3 or np.shape(image)[-1] not in (1, 3)):
             raise ValueError(f"An image is (H, W), (H, W, 1) or (H, W, 3). Received: {np.shape(image)}")
-    columns = min(len(images), COLUMNS, max(3, math.ceil(len(images) ** 0.5)))
+    columns = columns or min(len(images), COLUMNS, max(3, math.ceil(len(images) ** 0.5)))
     rows = -(-len(images) // columns)
     lines = max(caption.count("\n") + 1 for caption in captions)
     tallest = max(np.shape(image)[0] / np.shape(image)[1] for image in images)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kvision.data.augmentation.base import Augmentation, rounded
 from kvision.data.augmentation.from_keras import Keys
-from kvision.data.augmentation.mixing import beta
+from kvision.data.augmentation.mixing import beta, dirichlet
 
 
 class _Operations(Augmentation):
@@ -180,7 +180,7 @@ class AugMix(_Operations):
         depths = tf.random.stateless_uniform([self.chains], keys[1], self.depth[0], self.depth[1] + 1, tf.int32)
         kinds = tf.where(tf.range(self.depth[1]) < depths[:, None], kinds, -1)
         seeds = tf.reshape(tf.random.split(keys[2], self.chains * self.depth[1]), [*shape, 2])
-        weights = _dirichlet(self.alpha, self.chains, keys[3])
+        weights = dirichlet(self.alpha, self.chains, 1, keys[3])[0]
         mixed = tf.zeros_like(image)
         for chain in range(self.chains):
             result = image
@@ -193,14 +193,6 @@ class AugMix(_Operations):
     def get_config(self):
         own = {"severity": self.severity, "chains": self.chains, "depth": self.depth, "alpha": self.alpha}
         return {**super().get_config(), **own}
-
-
-def _dirichlet(alpha, count, seed):
-    """Weights (count,) that sum to 1. In logarithms, since Gamma variables are often 0 in float32 for a small alpha."""
-    first, second = tf.unstack(tf.random.split(seed, 2))
-    # G(alpha) = G(alpha + 1) U^(1 / alpha)
-    gamma = tf.random.stateless_gamma([count], first, alpha + 1)
-    return tf.nn.softmax(tf.math.log(gamma) + tf.math.log1p(-tf.random.stateless_uniform([count], second)) / alpha)
 
 
 class _Draws:

@@ -169,7 +169,14 @@ def beta(alpha: float, per: str, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor
     """Draws of Beta(alpha, alpha), float32 (count,): all the same `per` "batch". 1 for alpha 0."""
     if alpha == 0:
         return tf.ones([count])
-    # G / (G + G') of two Gamma variables, from their logarithms where alpha is small: both would be 0.
-    number = 1 if per == "batch" else count
-    first, second = tf.unstack(tf.random.stateless_gamma([2, number], seed, alpha))
-    return tf.broadcast_to(tf.math.divide_no_nan(first, first + second), [count])
+    return tf.broadcast_to(dirichlet(alpha, 2, 1 if per == "batch" else count, seed)[:, 0], [count])
+
+
+def dirichlet(alpha: float, parts: int, count: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draws of the symmetric Dirichlet distribution, float32 (count, parts), each of which sums to 1."""
+    first, second = tf.unstack(tf.random.split(seed, 2))
+    # Shares of Gamma variables, by their logarithms, since for a small alpha all would be 0: with a uniform U,
+    # Gamma(alpha) = Gamma(alpha + 1) U^(1 / alpha).
+    gamma = tf.random.stateless_gamma([count, parts], first, alpha + 1)
+    uniform = 1 - tf.random.stateless_uniform([count, parts], second)
+    return tf.nn.softmax(tf.math.log(gamma) + tf.math.log(uniform) / alpha)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvision.data import ColorJitter, PCALighting, color
+from kvision.data import ColorJitter, PCALighting
+from kvision.data.augmentation import color
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3))
 GREY = np.array([0.299, 0.587, 0.114])

@@ -25,7 +25,7 @@ def test_labels_are_mixed_as_pixels_are():
             np.testing.assert_array_equal(both, images)
 
 
-@pytest.mark.parametrize("alpha", [0.2, 1.0])
+@pytest.mark.parametrize("alpha", [1e-3, 0.2, 1.0, 5.0])
 def test_parts_are_drawn_from_the_beta_distribution(alpha):
     """Mean 1/2, variance 1 / (4 (2 alpha + 1)); alpha = 1 is uniform. Every partner is as likely."""
     count = 4000
