@@ -5,7 +5,7 @@ import keras
 
 @keras.saving.register_keras_serializable(package="kvision")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy with integer labels and label smoothing, which Keras offers for one-hot labels alone.
+    """Cross-entropy with label smoothing for class ids, which Keras offers for one-hot labels alone, and for mixtures.
 
     The target is `(1 - label_smoothing)` for the true class plus `label_smoothing / classes` for every class.
 
@@ -13,7 +13,11 @@ class SmoothedCrossentropy(keras.losses.Loss):
         label_smoothing: in [0, 1).
         from_logits: whether predictions are logits instead of probabilities.
 
-    Labels `(B,)` or `(B, 1)`, predictions `(B, classes)`.
+    Labels: class ids `(B,)` or `(B, 1)`, or parts of classes `(B, classes)` as mixup and CutMix give them. Predictions
+    `(B, classes)`.
+
+    Raises:
+        ValueError: a label_smoothing outside [0, 1), or labels of another shape.
     """
 
     def __init__(self, label_smoothing=0.1, from_logits=False, name="smoothed_crossentropy", **kwargs):
@@ -23,8 +27,18 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self.label_smoothing, self.from_logits = float(label_smoothing), from_logits
 
     def call(self, y_true, y_pred):
-        labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
-        targets = keras.ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
+        y_true, classes = keras.ops.convert_to_tensor(y_true), y_pred.shape[-1]
+        shape = tuple(y_true.shape)
+        if shape[1:] == (classes,) and classes > 1:
+            targets = keras.ops.cast(y_true, y_pred.dtype)
+        elif shape[1:] in ((), (1,)):
+            labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
+            targets = keras.ops.one_hot(labels, classes, dtype=y_pred.dtype)
+        else:
+            raise ValueError(
+                f"Labels are class ids (B,) or (B, 1), or parts of {classes} classes (B, {classes}). "
+                f"Received: labels of shape {shape}"
+            )
         return keras.losses.categorical_crossentropy(
             targets, y_pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
         )

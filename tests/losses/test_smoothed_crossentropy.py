@@ -47,3 +47,17 @@ def test_config_and_bad_arguments():
     assert (again.label_smoothing, again.from_logits) == (0.2, True)
     with pytest.raises(ValueError, match="`label_smoothing` lies in"):
         SmoothedCrossentropy(1.0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_mixture_costs_the_mean_of_its_classes(smoothing):
+    """As mixup defines it: p CE(first) + (1 - p) CE(second)."""
+    loss = SmoothedCrossentropy(smoothing, from_logits=True)
+    mixed = float(loss(np.array([[0.3, 0.0, 0.7]]), LOGITS))
+    assert mixed == pytest.approx(0.3 * float(loss([0], LOGITS)) + 0.7 * float(loss([2], LOGITS)), abs=1e-6)
+
+
+@pytest.mark.parametrize("labels", [np.zeros((1, 4)), np.zeros((1, 2), "int32"), np.zeros((1, 3, 1))])
+def test_labels_of_another_shape_are_named(labels):
+    with pytest.raises(ValueError, match=r"class ids \(B,\) or \(B, 1\), or parts of 3 classes \(B, 3\)"):
+        SmoothedCrossentropy()(labels, LOGITS)
