@@ -79,12 +79,16 @@ def table(size: int) -> dict:
             cv.RandomRotation(30 / 360, fill_mode="constant"),
         ),
         "affine, whole recipe": (data.RandomAffine(), None, None),
+        # elastic.py and distortion.py
+        "elastic": (data.RandomElastic(), layers.RandomElasticTransform(), None),
+        "projection": (data.RandomProjection(), layers.RandomPerspective(), None),
         # keras_cv.py
         "RandAugment": (
             data.RandAugment(2, 0.9),
             layers.RandAugment(pixels, 2, 0.9),
             cv.RandAugment(pixels, 2, magnitude=0.9),
         ),
+        "AugMix": (data.AugMix(), layers.AugMix(pixels), cv.AugMix(pixels)),
     }
 
 

@@ -44,3 +44,38 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         if isinstance(schedule, dict):
             schedule = keras.optimizers.schedules.deserialize(schedule)
         return cls(schedule, config["steps"], config["start"])
+
+
+@keras.saving.register_keras_serializable(package="kvision")
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    """Multiplies the rate by a factor whenever half of the steps that remained have passed: at 1/2, 3/4, 7/8, ...
+
+    FractalNet: Larsson, Maire & Shakhnarovich, ICLR 2017, arXiv:1605.07648, section 4.
+
+    Args:
+        rate: until half of the steps have passed.
+        steps: of the whole training.
+        factor: by which the rate falls.
+
+    From the last step on the rate is that of the last drop that came before it.
+
+    Raises:
+        ValueError: fewer than 1 step, or a rate or factor that is not positive.
+    """
+
+    def __init__(self, rate: float, steps: int, factor: float = 0.1):
+        if steps < 1 or rate <= 0 or factor <= 0:
+            raise ValueError(
+                "`steps` is at least 1, `rate` and `factor` are positive. "
+                f"Received: rate={rate}, steps={steps}, factor={factor}"
+            )
+        self.rate, self.steps, self.factor = float(rate), int(steps), float(factor)
+
+    def __call__(self, step):
+        remaining = keras.ops.maximum(self.steps - keras.ops.cast(step, "float32"), 1.0)
+        # The logarithm of an exact half may come out a little below 1.
+        drops = keras.ops.floor(keras.ops.log2(self.steps / remaining) + 1e-5)
+        return self.rate * self.factor**drops
+
+    def get_config(self):
+        return {"rate": self.rate, "steps": self.steps, "factor": self.factor}

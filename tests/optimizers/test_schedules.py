@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kvision.optimizers import Warmup
+from kvision.optimizers import Halving, Warmup
 
 
 def test_warmup_climbs_linearly_and_joins_the_schedule_without_a_jump():
@@ -35,3 +35,28 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="not negative"):
         Warmup(0.1, -1)
     assert float(Warmup(0.1, 0)(3)) == pytest.approx(0.1)
+
+
+def test_halving_drops_when_half_of_the_rest_has_passed():
+    """FractalNet's 400 epochs from 0.02: drops after 200, 300, 350, 375, ..."""
+    schedule = Halving(0.02, 400)
+    before, after = ([float(schedule(step)) for step in steps] for steps in ((0, 199, 299, 349), (200, 300, 350, 375)))
+    assert before == pytest.approx([0.02, 0.02, 0.002, 0.0002], rel=1e-5)
+    assert after == pytest.approx([0.002, 0.0002, 2e-5, 2e-6], rel=1e-5)
+    for steps in (400, 1001, 31_250):  # every exact power, and what lies just before it
+        for power in range(1, 5):
+            drop = steps - steps / 2**power
+            assert float(Halving(1.0, steps)(np.ceil(drop))) == pytest.approx(0.1**power, rel=1e-4)
+            assert float(Halving(1.0, steps)(np.ceil(drop) - 1)) == pytest.approx(0.1 ** (power - 1), rel=1e-4)
+    assert np.isfinite(float(schedule(400))) and float(schedule(500)) == float(schedule(400)) > 0
+
+
+def test_halving_survives_serialization_and_follows_a_warmup():
+    optimizer = keras.optimizers.SGD(Warmup(Halving(0.1, 80, 0.5), 10))
+    again = keras.optimizers.SGD.from_config(optimizer.get_config())
+    assert [float(again._learning_rate(step)) for step in (5, 10, 40)] == pytest.approx([0.05, 0.1, 0.05])
+
+
+def test_halving_names_bad_arguments():
+    with pytest.raises(ValueError, match="`steps` is at least 1"):
+        Halving(0.1, 0)
