@@ -21,15 +21,18 @@ from kvision.data.preview import preview
 from kvision.data.sources.load import load
 from kvision.data.sources.split import Split
 from kvision.data.statistics import pixel_statistics
+from kvision.data.views import Crops144, Mirrored, TenCrops
 
 __all__ = [
     "AugMix",
     "Augmentation",
     "ColorJitter",
+    "Crops144",
     "CutMix",
     "Cutout",
     "Either",
     "FromKeras",
+    "Mirrored",
     "Mixing",
     "Mixup",
     "OverlappingPairs",
@@ -48,6 +51,7 @@ __all__ = [
     "RandomSimilarity",
     "RandomSpline",
     "Split",
+    "TenCrops",
     "VicinityNoise",
     "decode_image",
     "evaluation_batches",

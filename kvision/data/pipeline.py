@@ -114,6 +114,7 @@ def evaluation_batches(
     size: int | tuple[int, int] | None = None,
     crop_fraction: float = 1.0,
     interpolation: str = "bilinear",
+    views: Callable[[tf.Tensor], tf.Tensor] | None = None,
     shard: tuple[int, int] = WHOLE,
     cache: int = 0,
 ) -> tf.data.Dataset:
@@ -127,33 +128,43 @@ def evaluation_batches(
         batch_size: images in a batch.
         transform: called on the float32 batch, last of all: the normalisation of the model.
         size, crop_fraction, interpolation: see `resize_for_evaluation`; without a size images stay as they are.
+        views: in place of a size: a protocol that makes several views (V, H, W, C) of each image, such as
+            `TenCrops()`. `kvision.evaluation.averaged` makes a model that reads them. 144 views of 224 x 224 take 87
+            MB: mind the batch_size.
         shard: (worker, workers): each image comes to one of the workers. One may have an image more than another, and
             so a batch more.
-        cache: see `training_batches`; for validation in every epoch.
+        cache: see `training_batches`; for validation in every epoch. Of images with views it keeps those as stored.
 
     Returns:
-        images, float32 (B, H, W, C) before the transform, and labels, int32 (B,) class ids.
+        images, float32 (B, H, W, C), with views (B, V, H, W, C), and labels, int32 (B,) class ids. The transform is
+        given (B * V, H, W, C).
 
     Raises:
-        ValueError: a batch_size below 1, no size for images that differ in size, or a crop_fraction without a size; a
-            worker that does not exist, or more workers than images.
+        ValueError: a batch_size below 1, a size and views, or neither for images that differ in size; a crop_fraction
+            without a size; a worker that does not exist, or more workers than images.
     """
-    _check(split, batch_size, size, shard)
+    if views is not None and size is not None:
+        raise ValueError(f"views and size both decide the size of the images: give one of them, got {views} and {size}")
+    _check(split, batch_size, size, shard, views)
     if size is None and crop_fraction != 1:
         raise ValueError(f"crop_fraction needs the size after the crop, got {crop_fraction} without size=")
-    images = _prepared(split, cache, size, crop_fraction, interpolation).examples(None, shard)
-    batches = images.batch(batch_size)
+    split = _prepared(split, cache, size, crop_fraction, interpolation)
+    split = split if views is None else _mapped(split, views)
+    batches = split.examples(None, shard).batch(batch_size)
     batches = batches.map(
         lambda places, images, labels: (_transformed(images, transform), labels), tf.data.AUTOTUNE, deterministic=True
     )
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _check(split, batch_size, size, shard, crop=None):
+def _check(split, batch_size, size, shard, other=None):
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, got {batch_size!r}")
-    if size is None and crop is None and None in split.image_shape:
-        raise ValueError("the images of this split differ in size: give size=(height, width), or crop= for training")
+    if size is None and other is None and None in split.image_shape:
+        raise ValueError(
+            "the images of this split differ in size: give size=(height, width), or crop= for training, or views= for "
+            "evaluation"
+        )
     worker, workers = shard
     if not 0 <= worker < workers <= split.size:
         raise ValueError(
@@ -164,22 +175,27 @@ def _check(split, batch_size, size, shard, crop=None):
 
 def _prepared(split, cache, size, crop_fraction=1.0, interpolation="bilinear"):
     """The split with its images resized, and kept in memory if that is wanted."""
+    if size is not None:
+        split = _mapped(split, lambda image: resize_for_evaluation(image, size, crop_fraction, interpolation))
+    return cached(split, cache) if cache else split
 
-    def resized(seed, shard):
+
+def _mapped(split, function):
+    """The split with the function of each of its images in the image's place."""
+
+    def examples(seed, shard):
         return split.examples(seed, shard).map(
-            lambda place, image, label: (
-                place,
-                resize_for_evaluation(image, size, crop_fraction, interpolation),
-                label,
-            ),
-            tf.data.AUTOTUNE,
-            deterministic=True,
+            lambda place, image, label: (place, function(image), label), tf.data.AUTOTUNE, deterministic=True
         )
 
-    prepared = split if size is None else dataclasses.replace(split, examples=resized)
-    return cached(prepared, cache) if cache else prepared
+    return dataclasses.replace(split, examples=examples)
 
 
 def _transformed(images, transform):
+    """The transform of (B, H, W, C), or of (B, V, H, W, C) as if it were B * V images."""
     images = tf.cast(images, tf.float32)
-    return images if transform is None else transform(images)
+    if transform is None or images.shape.rank == 4:
+        return images if transform is None else transform(images)
+    shape = tf.shape(images)
+    result = transform(tf.reshape(images, tf.concat([[-1], shape[2:]], 0)))
+    return tf.reshape(result, tf.concat([shape[:2], tf.shape(result)[1:]], 0))

@@ -8,6 +8,7 @@ from kvision.data import (
     RandomCropWithPadding,
     RandomFlip,
     RandomSimilarity,
+    TenCrops,
     evaluation_batches,
     load,
     resize_for_evaluation,
@@ -140,6 +141,7 @@ def test_fit_and_evaluate_take_the_batches():
         (evaluation_batches, "digits", {"shard": (-1, 2)}, r"shard must be .*got \(-1, 2\)"),
         (training_batches, "digits", {"shard": (0, 5000)}, "more workers than images, 1439"),
         (evaluation_batches, "digits", {"crop_fraction": 0.9}, "crop_fraction needs the size .*got 0.9"),
+        (evaluation_batches, "folder", {"size": 8, "views": TenCrops(4, 5)}, r"give one of them, got TenCrops\(size=4"),
     ],
 )
 def test_bad_arguments_are_named(make, source, options, message, folder):
@@ -238,3 +240,23 @@ def test_a_cache_reads_once_and_no_more_than_it_may(tmp_path):
             np.testing.assert_array_equal(ours[0], theirs[0])
             np.testing.assert_array_equal(ours[1], theirs[1])
     assert not split.unreadable
+
+
+@pytest.mark.parametrize("cache", [0, 10**6])
+def test_views_of_images_of_any_size(cache, folder):
+    """The transform sees a batch of images; the cache keeps the images as they are stored."""
+    split, shapes, views = load(folder, validation=0, test=0), [], TenCrops(6, 7)
+
+    def transform(images):
+        shapes.append(images.shape.as_list())
+        return images / 2
+
+    dataset = evaluation_batches(split, 8, views=views, transform=transform, cache=cache)
+    assert shapes == [[None, 6, 6, 3]]
+    assert dataset.element_spec[0] == tf.TensorSpec((None, 10, 6, 6, 3), tf.float32)
+    shown = list(dataset.as_numpy_iterator())
+    assert [images.shape for images, _ in shown] == [(8, 10, 6, 6, 3), (8, 10, 6, 6, 3), (4, 10, 6, 6, 3)]
+    images, labels = (np.concatenate(part) for part in zip(*shown, strict=True))
+    for ours, label, (image, truth) in zip(images, labels, split.dataset, strict=True):
+        np.testing.assert_allclose(ours, views(image) / 2, atol=1e-4)
+        assert label == truth
