@@ -28,7 +28,7 @@ def kvision(*arguments) -> str:
     return output
 
 
-def test_killed_resumed_evaluated_exported_and_asked(tmp_path):
+def test_killed_resumed_evaluated_exported_and_asked(tmp_path, capfd):
     run = tmp_path / "run"
     process = command("train", *TRAIN, f"--run={run}")
     while not list(run.glob("state/epoch-0002*")):
@@ -47,6 +47,10 @@ def test_killed_resumed_evaluated_exported_and_asked(tmp_path):
     assert report["examples"] == 179 and f"top-1 {report['top1']:.2%}" in output
     for name in ("curves.png", "confusion.png", "mistakes.png"):
         assert tf.io.decode_png((run / name).read_bytes()).shape[0] > 100
+
+    assert main(["evaluate", f"--run={run}", "--views=10", f"--out={tmp_path / 'ten'}"]) == 0
+    assert "10 views of each image: TenCrops(size=8, shorter=9, " in capfd.readouterr().out
+    assert json.loads((tmp_path / "ten" / "report.json").read_text())["examples"] == 179
 
     assert f"The SavedModel: {run / 'served' / '1'}" in kvision("export", f"--run={run}")
     image = np.repeat(np.repeat(np.eye(8, dtype="uint8")[..., None] * 255, 8, 0), 8, 1)
