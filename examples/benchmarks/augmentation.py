@@ -82,7 +82,7 @@ def table(size: int) -> dict:
         # elastic.py and distortion.py
         "elastic": (data.RandomElastic(), layers.RandomElasticTransform(), None),
         "projection": (data.RandomProjection(), layers.RandomPerspective(), None),
-        # keras_cv.py
+        # keras_cv.py. Keras's RandAugment and AugMix pick their operations once for the batch.
         "RandAugment": (
             data.RandAugment(2, 0.9),
             layers.RandAugment(pixels, 2, 0.9),
