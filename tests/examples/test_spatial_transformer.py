@@ -19,13 +19,13 @@ def table(path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes of 50 grey images: a bar that lies and a bar that stands."""
+    """Two classes of 50 grey images: bars that lie and bars that stand, each of a brightness of its own."""
     image = np.zeros((28, 28, 1))
-    image[10:18] = 255
+    image[10:18] = 1
     for name, bar in (("lying", image), ("standing", image.swapaxes(0, 1))):
         (tmp_path / "bars" / name).mkdir(parents=True)
         for number in range(50):
-            keras.utils.save_img(tmp_path / "bars" / name / f"{number}.png", bar, scale=False)
+            keras.utils.save_img(tmp_path / "bars" / name / f"{number}.png", (255 - number) * bar, scale=False)
     return tmp_path / "bars"
 
 

@@ -53,7 +53,8 @@ def carve(
     indices = np.flatnonzero(home[same] == SPLITS.index(split))
     if not len(indices):
         raise ValueError(
-            f"the {split} split is empty: {len(labels)} images were divided with validation={validation}, test={test}"
+            f"the {split} split is empty: {len(labels)} images, {len(set(same.tolist()))} of them different, were "
+            f"divided with validation={validation}, test={test}"
         )
     return indices
 
