@@ -1,4 +1,4 @@
-"""Random windows of images."""
+"""Random windows of images with a border added."""
 
 import keras
 import tensorflow as tf
