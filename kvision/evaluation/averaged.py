@@ -16,7 +16,8 @@ def averaged(model: keras.Model, *, from_logits: bool = False) -> keras.Model:
         from_logits: whether the model gives logits; a softmax then makes probabilities of them before the mean.
 
     Returns:
-        A Functional model, `(B, views, H, W, C)` to float32 `(B, classes)`, for any number of views.
+        A Functional model, `(B, views, H, W, C)` to float32 `(B, classes)`, for any number of views. Once saved, it is
+        loaded where `kvision.evaluation` has been imported.
 
     Raises:
         ValueError: the model is not built, or its input or output has another shape.
