@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kvision.data.sources.carve import carve
 from kvision.data.sources.duplicates import same_rows
-from kvision.data.sources.split import Split, dealt
+from kvision.data.sources.split import Split, dealt, fingerprint
 
 
 def load_digits(split: str, validation: float, test: float, seed: int) -> Split:
@@ -44,7 +44,10 @@ def load_arrays(
     def examples(seed, shard):
         return places(seed, shard).map(lambda place: (place, images[place], labels[place]))
 
-    return Split(split, names, len(chosen), tuple(images.shape[1:]), examples, places)
+    def own_fingerprint():
+        return fingerprint([images.numpy().tobytes(), labels.numpy().tobytes(), *map(str.encode, names)])
+
+    return Split(split, names, len(chosen), tuple(images.shape[1:]), examples, places, own_fingerprint)
 
 
 def _array(values, name):

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -11,9 +11,13 @@ END = 4096  # bytes: where most files of one size differ
 
 def same_rows(images: np.ndarray) -> np.ndarray:
     """For each image of an array (N, ...) the index of the first one with the same pixels, int64 (N,)."""
+    return same_contents(np.ascontiguousarray(image).data for image in images)
+
+
+def same_contents(contents: Iterable[bytes | memoryview]) -> np.ndarray:
+    """For each of N the index of the first one with the same bytes, int64 (N,). Only their digests are kept."""
     first: dict[bytes, int] = {}
-    rows = (np.ascontiguousarray(image).data for image in images)
-    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in rows)
+    digests = (hashlib.blake2b(content, digest_size=16).digest() for content in contents)
     return np.array([first.setdefault(digest, index) for index, digest in enumerate(digests)], np.int64)
 
 

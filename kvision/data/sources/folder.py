@@ -12,7 +12,7 @@ from kvision.data.images import decode_image
 from kvision.data.sources.carve import carve
 from kvision.data.sources.duplicates import same_files
 from kvision.data.sources.listing import SUFFIXES, image_files, printable, subfolders
-from kvision.data.sources.split import SPLITS, Split, dealt
+from kvision.data.sources.split import SPLITS, Split, dealt, fingerprint
 
 
 def load_folder(
@@ -56,9 +56,13 @@ def load_folder(
         )
         return dataset.filter(lambda place, image, label: tf.size(image) > 0)
 
+    def own_fingerprint():
+        files = ((os.path.relpath(path, os.fsencode(home)), os.stat(path).st_size) for path in paths)
+        return fingerprint([*(b"%b %d" % file for file in files), labels.tobytes()])
+
     ignored = tuple(sorted(map(printable, others)))
-    shape = (None, None, 3)
-    return Split(split, tuple(map(printable, class_names)), len(labels), shape, examples, places, ignored, unreadable)
+    shape, names_of_classes = (None, None, 3), tuple(map(printable, class_names))
+    return Split(split, names_of_classes, len(labels), shape, examples, places, own_fingerprint, ignored, unreadable)
 
 
 def _reader(unreadable: dict[str, str], on_error: str) -> Callable[[tf.Tensor], tf.Tensor]:

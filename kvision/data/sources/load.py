@@ -31,7 +31,7 @@ def load(
 
     A split that the source does not have is carved out of its training images: at random but always the same for one
     seed, disjoint from the others, and in proportion for each class. Identical images, the same bytes of a file or the
-    same pixels of an array, are never in two of them. Of TensorFlow Datasets it is a slice, and copies stay unknown.
+    same pixels of an array, are never in two of them; to know them, a dataset of TensorFlow Datasets is read once.
     A split that the source has stays as it is; files of a folder that are in an earlier split, too, are named in a
     warning.
 
@@ -73,7 +73,7 @@ def load(
     if source == "digits":
         return load_digits(split, validation, test, seed)
     if isinstance(source, str) and not _is_path(source):
-        return load_tfds(find_builder(source, data_dir), split, validation, test)
+        return load_tfds(find_builder(source, data_dir), split, validation, test, seed)
     if isinstance(source, str | os.PathLike):
         folder = Path(source).expanduser()
         if not (folder / "dataset_info.json").is_file():
@@ -82,7 +82,7 @@ def load(
     import tensorflow_datasets as tfds
 
     if isinstance(source, str | os.PathLike):
-        return load_tfds(tfds.builder_from_directory(folder), split, validation, test)
+        return load_tfds(tfds.builder_from_directory(folder), split, validation, test, seed)
     if isinstance(source, tfds.ImageFolder):
         if source.info.features["image"].shape != (None, None, 3):
             raise ValueError(
@@ -91,7 +91,7 @@ def load(
             )
         return load_folder(Path(source.data_dir), split, validation, test, seed, on_error, divided=True)
     if isinstance(source, tfds.core.DatasetBuilder):
-        return load_tfds(source, split, validation, test)
+        return load_tfds(source, split, validation, test, seed)
     raise ValueError(
         'source must be "digits", (images, labels), a folder, or a name or a builder of TensorFlow Datasets, '
         f"got {type(source).__name__}"

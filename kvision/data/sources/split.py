@@ -1,6 +1,7 @@
 """A split: the examples that one of training, validation and testing sees, in a fixed or a seeded order."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import tensorflow as tf
@@ -21,6 +22,8 @@ class Split:
         examples: the seed of an order, or None for the fixed one, and a shard (worker, workers) -> the dataset of
             (place, image, label), where the place is the example's number among the `size`, int64.
         places: the same -> the dataset of the places alone, those of unreadable images among them.
+        fingerprint: 32 hexadecimal digits, the same for the same examples: of the pixels and labels of arrays, of the
+            names, sizes and classes of a folder's files, and of the version and the numbers of a dataset's examples.
         ignored: the paths that hold no example, sorted: files that are no images by their names, files and folders
             beside those of the classes or splits, links back to a folder that is read already. Hidden files are not
             named.
@@ -32,6 +35,7 @@ class Split:
     image_shape: tuple[int | None, int | None, int]
     examples: Callable[[tf.Tensor | None, tuple[int, int]], tf.data.Dataset] = field(repr=False)
     places: Callable[[tf.Tensor | None, tuple[int, int]], tf.data.Dataset] = field(repr=False)
+    _fingerprint: Callable[[], str] = field(repr=False)
     ignored: tuple[str, ...] = field(default=(), repr=False)
     _unreadable: dict[str, str] = field(default_factory=dict, repr=False)  # path -> reason
 
@@ -45,9 +49,22 @@ class Split:
         return self.examples(tf.convert_to_tensor(seed), WHOLE).map(lambda place, image, label: (image, label))
 
     @property
+    def fingerprint(self) -> str:
+        return self._fingerprint()
+
+    @property
     def unreadable(self) -> list[tuple[str, str]]:
         """(path, reason) of each file left out so far, sorted. Grows while the dataset is iterated."""
         return sorted(self._unreadable.copy().items())
+
+
+def fingerprint(parts: Iterable[bytes | memoryview]) -> str:
+    """Of all parts together and of their limits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def order(size: int, seed: tf.Tensor | None) -> tf.Tensor:

@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from kvision.data import load
 
@@ -18,3 +20,26 @@ from kvision.data import load
 def test_bad_arguments_are_named(source, options, message):
     with pytest.raises(ValueError, match=message):
         load(source, **options)
+
+
+def test_a_fingerprint_tells_examples_apart(tmp_path):
+    def photos(name, contents):
+        for label in ("cat", "dog"):
+            (tmp_path / name / label).mkdir(parents=True)
+            for i, content in enumerate(contents):
+                image = tf.io.encode_png(np.full((4, 5, 3), content, "uint8")).numpy()
+                (tmp_path / name / label / f"{i}.png").write_bytes(image + bytes(content))
+        return tmp_path / name
+
+    images, labels = np.arange(40, dtype="uint8").reshape(10, 2, 2, 1), np.arange(10) % 2
+    other = np.where(np.arange(10) == 3, 1 - labels, labels)
+    sources = ["digits", (images, labels), (images[::-1], labels), (images, other), photos("a", [3, 4, 5])]
+    found = [load(source, validation=0.2, test=0.2).fingerprint for source in sources]
+    found += [
+        load("digits", seed=1).fingerprint,
+        load("digits", "test").fingerprint,
+        load(photos("b", [3, 4]), validation=0, test=0).fingerprint,
+    ]
+    assert len(set(found)) == len(found) and all(len(value) == 32 for value in found)
+    again = [load(source, validation=0.2, test=0.2).fingerprint for source in [*sources[:4], photos("c", [3, 4, 5])]]
+    assert again == found[:5]  # wherever the folder lies

@@ -115,6 +115,7 @@ def test_a_builder_and_its_folder_are_the_name(files):
         for source in (files, files.data_dir, str(files.data_dir)):
             other = load(source, split)
             assert (other.size, other.class_names) == (by_name.size, ("even", "odd"))
+            assert other.fingerprint == by_name.fingerprint != load(source, split, seed=1).fingerprint
             assert levels(other.dataset) == levels(by_name.dataset)
 
 
@@ -122,8 +123,47 @@ def test_the_fixed_order_is_that_of_tfds(files):
     assert files.info.splits["train"].num_shards == 20
     theirs = levels(files.as_dataset("train", as_supervised=True))
     assert levels(load(files, validation=0, test=0).dataset) == theirs
-    theirs = levels(files.as_dataset("train[163:183]", as_supervised=True))
-    assert levels(load(files, "validation").dataset) == theirs
+    carved = levels(load(files, "validation").dataset)
+    assert carved == [example for example in theirs if example in carved] and len(carved) == 20
+
+
+def test_a_carved_split_is_seeded_and_in_proportion(files):
+    def parts(seed):
+        return [set(levels(load(files, name, seed=seed).dataset)) for name in ("train", "validation", "test")]
+
+    train, validation, test = first = parts(seed=0)
+    assert len(train | validation | test) == 203 == len(train) + len(validation) + len(test)
+    for part in (validation, test):
+        assert sum(label for _, label in part) == 10 == len(part) / 2  # 102 even and 101 odd levels
+    assert parts(seed=0) == first != parts(seed=1)
+
+
+class KvisionCopies(KvisionTiny):
+    """Each image twice, once with the wrong label: TFDS tells them apart by their keys alone."""
+
+    SPLITS = {"train": np.arange(60)}
+
+    def _generate_examples(self, levels):
+        for key in levels:
+            level = int(key) // 2
+            yield int(key), {"image": np.full((6, 5, 1), level, np.uint8), "label": int(level + key) % 2}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_are_never_in_two_splits(tmp_path_factory, seed):
+    data_dir = tmp_path_factory.getbasetemp() / "copies"
+    found = [
+        {level for level, _ in levels(load("kvision_copies", name, seed=seed, data_dir=data_dir).dataset)}
+        for name in ("train", "validation", "test")
+    ]
+    assert all(found) and sum(map(len, found)) == len(set().union(*found)) == 30
+
+
+def test_reading_for_the_division_shows_progress(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("kvision.data.sources.tfds.LONG", 60)
+    load("kvision_copies", data_dir=tmp_path)
+    told = capfd.readouterr().out
+    assert "kvision_copies: reading the labels of 60 images" in told and "60/60" in told
 
 
 def test_files_are_mixed_by_the_seed_on_any_number_of_threads(files, monkeypatch):
