@@ -28,7 +28,7 @@ from kvision.visualize.figure import BLUE, GRID, INK, ORANGE, blank, quiet
 # classes).
 TASKS = {
     "R": (data.RandomSimilarity(), Affine(), (36, 39)),
-    "RTS": (data.RandomSimilarity(45, (0.7, 1.2), (42, 42)), Affine(), (30, 35)),
+    "RTS": (data.RandomSimilarity(45, (0.7, 1.2), (42, 42)), Affine(), (35, 36)),
     "P": (data.RandomProjection(), Projective(), (36, 39)),
     "E": (data.RandomSpline(), ThinPlateSpline(), (36, 39)),
     "TC": (data.RandomClutter(), Affine(), (32, 35)),
@@ -57,7 +57,7 @@ def distorted(split, count):
 def network(transform, filters):
     return STCNN(
         transform=transform,
-        halve=transform is not None and options.distortion == "TC",  # as in the paper
+        halve=transform is not None and options.distortion in ("RTS", "TC"),  # as in the paper
         convolutions=((filters, 9), (filters, 7)),
         input_shape=(*canvas, channels),
         classes=classes,

@@ -81,7 +81,8 @@ class DistortedMNIST(Architecture):
         transform: None for the network alone, with which the paper compares.
         localise: `localise(x)`: features `(B, N)` that the transform's parameters are regressed from.
         halve: whether the transformed image is averaged over 2x2 pixels: for images larger than 28x28.
-        convolutions: filters and size of each; a pooling follows.
+        convolutions: filters and size of each; a pooling follows, whose last windows may hang over the border: half of
+            42x42 pixels, the paper's task RTS, would otherwise come to less than the second convolution is wide.
         hidden: widths of the dense layers.
     """
 
@@ -98,7 +99,7 @@ class DistortedMNIST(Architecture):
             x = keras.layers.AveragePooling2D(2, name="halve")(x)
         for place, (filters, kernel) in enumerate(self.convolutions, start=1):
             x = conv_relu(x, filters, kernel, pad=0, name=f"conv{place}")
-            x = keras.layers.MaxPooling2D(2, name=f"pool{place}")(x)
+            x = keras.layers.MaxPooling2D(2, padding="same", name=f"pool{place}")(x)
         return x  # (B, 2, 2, 64); without convolutions the image
 
     def classifier(self, x, classes, activation):

@@ -49,6 +49,11 @@ def test_networks_to_compare_with(without_values):
     assert parameters(st.STCNN(transform=None)) == first + second + fully(2 * 2 * 64, 10)
     localisation = (5 * 5 * 20 + 20) + (5 * 5 * 20 * 20 + 20) + fully(20, 20, 6)
     assert st.STCNN.params == first + second + fully(256, 10) + localisation
+    # RTS: 42 / 2 = 21, 13, 7, 1, 1; TC: 60 / 2 = 30, 22, 11, 5, 3. The localisation: 21, 17, 8, 4 and 30, 26, 13, 9.
+    convolutions = (5 * 5 * 20 + 20) + (5 * 5 * 20 * 20 + 20)
+    for size, last, seen in ((42, 1, 4), (60, 3, 9)):
+        expected = first + second + fully(last**2 * 64, 10) + convolutions + fully(seen**2 * 20, 20, 6)
+        assert parameters(st.STCNN(input_shape=(size, size, 1), halve=True)) == expected
 
 
 @pytest.mark.parametrize("row", [st.STFCN, st.STCNN], ids=lambda row: row.name)
