@@ -2,7 +2,7 @@
 
 from kvision.optimizers.clipping import AdaptiveGradientClipping
 from kvision.optimizers.decay import decays, spared_from_decay
-from kvision.optimizers.schedules import Halving, Warmup
+from kvision.optimizers.schedules import AtLeast, Halving, Warmup
 from kvision.optimizers.torch_sgd import TorchSGD
 
-__all__ = ["AdaptiveGradientClipping", "Halving", "TorchSGD", "Warmup", "decays", "spared_from_decay"]
+__all__ = ["AdaptiveGradientClipping", "AtLeast", "Halving", "TorchSGD", "Warmup", "decays", "spared_from_decay"]

@@ -1,53 +1,108 @@
-"""Learning-rate schedules that Keras does not have."""
+"""Learning-rate schedules that Keras does not have.
+
+Keras has the others: `PiecewiseConstantDecay` for drops, `ExponentialDecay` with `staircase=True`, `PolynomialDecay`,
+`CosineDecay`, and the callback `ReduceLROnPlateau`. Momentum correction (Goyal et al., arXiv:1706.02677, remark 3) is
+no schedule's work: `TorchSGD` keeps the rate out of the momentum, and needs none.
+"""
 
 import keras
 
+Schedule = keras.optimizers.schedules.LearningRateSchedule
+
+
+class _Around(Schedule):
+    """Base of what goes around a schedule, or around a constant rate."""
+
+    def __init__(self, schedule: Schedule | float):
+        self.schedule = schedule
+
+    def _scheduled(self, step):
+        return self.schedule(step) if callable(self.schedule) else keras.ops.convert_to_tensor(self.schedule, "float32")
+
+    def get_config(self):
+        serialize = keras.optimizers.schedules.serialize
+        return {"schedule": serialize(self.schedule) if isinstance(self.schedule, Schedule) else self.schedule}
+
+    @classmethod
+    def from_config(cls, config):
+        if isinstance(config["schedule"], dict):
+            config = {**config, "schedule": keras.optimizers.schedules.deserialize(config["schedule"])}
+        return cls(**config)
+
 
 @keras.saving.register_keras_serializable(package="kvision")
-class Warmup(keras.optimizers.schedules.LearningRateSchedule):
-    """Gradual warmup: linear in the steps from `start` to the schedule, then the schedule itself.
+class Warmup(_Around):
+    """Warmup: a lower rate for the first steps, then the schedule itself.
 
-    Goyal et al., arXiv:1706.02677, section 2.2: over the first 5 epochs, step by step, so that no jump remains. The
-    schedule counts all steps, those of the warmup too.
+    Goyal et al., arXiv:1706.02677, section 2.2. Gradual: linear in the steps from `start` to the schedule, so that no
+    jump remains; there over the first 5 epochs, from the rate of a batch of 256. Constant: `start`, then the schedule.
 
     Args:
         schedule: a Keras schedule, or a constant rate.
         steps: of the warmup, 0 for none.
-        start: rate before the first step.
+        start: rate of the first step.
+        gradual: whether the rate climbs; otherwise the warmup is constant.
+        delay: whether the schedule begins when the warmup ends; otherwise it counts all steps, those of the warmup too.
+
+    Raises:
+        ValueError: negative steps or a negative start.
     """
 
-    def __init__(self, schedule, steps: int, start: float = 0.0):
+    def __init__(
+        self, schedule: Schedule | float, steps: int, start: float = 0.0, gradual: bool = True, delay: bool = False
+    ):
+        super().__init__(schedule)
         if steps < 0 or start < 0:
             raise ValueError(f"`steps` and `start` are not negative. Received: steps={steps}, start={start}")
-        self.schedule, self.steps, self.start = schedule, int(steps), float(start)
-
-    def _scheduled(self, step):
-        return self.schedule(step) if callable(self.schedule) else keras.ops.convert_to_tensor(self.schedule, "float32")
+        self.steps, self.start, self.gradual, self.delay = int(steps), float(start), bool(gradual), bool(delay)
 
     def __call__(self, step):
         step = keras.ops.cast(step, "float32")
         if self.steps == 0:
             return self._scheduled(step)
-        target = self._scheduled(keras.ops.convert_to_tensor(float(self.steps)))
-        ramp = self.start + (target - self.start) * step / self.steps
-        return keras.ops.where(step < self.steps, ramp, self._scheduled(step))
+        skipped = self.steps if self.delay else 0
+        later = self._scheduled(keras.ops.maximum(step - skipped, 0.0))
+        early = self.start
+        if self.gradual:
+            target = self._scheduled(keras.ops.convert_to_tensor(float(self.steps - skipped)))
+            early += (target - self.start) * step / self.steps
+        return keras.ops.where(step < self.steps, early, later)
 
     def get_config(self):
-        schedule = self.schedule
-        if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-            schedule = keras.optimizers.schedules.serialize(schedule)
-        return {"schedule": schedule, "steps": self.steps, "start": self.start}
-
-    @classmethod
-    def from_config(cls, config):
-        schedule = config["schedule"]
-        if isinstance(schedule, dict):
-            schedule = keras.optimizers.schedules.deserialize(schedule)
-        return cls(schedule, config["steps"], config["start"])
+        own = {"steps": self.steps, "start": self.start, "gradual": self.gradual, "delay": self.delay}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="kvision")
-class Halving(keras.optimizers.schedules.LearningRateSchedule):
+class AtLeast(_Around):
+    """A schedule that does not fall below a rate.
+
+    The networks of capsules (Sabour, Frosst & Hinton, arXiv:1710.09829, authors' code) end their exponential decay so,
+    and so do the columns of Ciresan, Meier & Schmidhuber (arXiv:1202.2745).
+
+    Args:
+        schedule: a Keras schedule, or a constant rate.
+        floor: the least rate.
+
+    Raises:
+        ValueError: a negative floor.
+    """
+
+    def __init__(self, schedule: Schedule | float, floor: float):
+        super().__init__(schedule)
+        if floor < 0:
+            raise ValueError(f"`floor` is not negative. Received: {floor}")
+        self.floor = float(floor)
+
+    def __call__(self, step):
+        return keras.ops.maximum(self._scheduled(step), self.floor)
+
+    def get_config(self):
+        return {**super().get_config(), "floor": self.floor}
+
+
+@keras.saving.register_keras_serializable(package="kvision")
+class Halving(Schedule):
     """Multiplies the rate by a factor whenever half of the steps that remained have passed: at 1/2, 3/4, 7/8, ...
 
     FractalNet: Larsson, Maire & Shakhnarovich, ICLR 2017, arXiv:1605.07648, section 4.

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kvision.optimizers import Halving, Warmup
+from kvision.optimizers import AtLeast, Halving, Warmup
 
 
 def test_warmup_climbs_linearly_and_joins_the_schedule_without_a_jump():
@@ -60,3 +60,32 @@ def test_halving_survives_serialization_and_follows_a_warmup():
 def test_halving_names_bad_arguments():
     with pytest.raises(ValueError, match="`steps` is at least 1"):
         Halving(0.1, 0)
+
+
+def test_a_constant_warmup_ends_in_a_jump():
+    """ResNet-110: 0.01 for 400 steps, then 0.1 (He et al., section 4.2)."""
+    schedule = Warmup(0.1, 400, start=0.01, gradual=False)
+    assert [float(schedule(step)) for step in (0, 399, 400, 401)] == pytest.approx([0.01, 0.01, 0.1, 0.1])
+
+
+def test_a_delayed_schedule_begins_when_the_warmup_ends():
+    """As in NFNets' code: a half cosine over what is left after 10 of 110 steps."""
+    schedule = Warmup(keras.optimizers.schedules.CosineDecay(1.6, 100), 10, delay=True)
+    expected = [0.0, 0.8, 1.6, 0.8 * (1 + np.cos(np.pi / 4)), 0.8, 0.0]
+    assert [float(schedule(step)) for step in (0, 5, 10, 35, 60, 110)] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_floor():
+    """MCDNN: 0.001 times 0.993 an epoch, to 0.00003: 0.993^499 is 0.03004, 0.993^500 is 0.02983."""
+    schedule = AtLeast(keras.optimizers.schedules.ExponentialDecay(1e-3, 60, 0.993, staircase=True), 3e-5)
+    rates = [float(schedule(60 * epoch + 59)) for epoch in (0, 1, 499, 500, 800)]
+    assert rates == pytest.approx([1e-3, 9.93e-4, 3.0040e-5, 3e-5, 3e-5], rel=1e-4)
+    with pytest.raises(ValueError, match="`floor` is not negative"):
+        AtLeast(0.1, -1e-3)
+
+
+def test_schedules_around_schedules_survive_serialization():
+    cosine = keras.optimizers.schedules.CosineDecay(0.1, 50)
+    schedule = Warmup(AtLeast(cosine, 0.02), 10, start=0.01, gradual=False, delay=True)
+    again = keras.optimizers.SGD.from_config(keras.optimizers.SGD(schedule).get_config())._learning_rate
+    assert [float(again(step)) for step in (0, 9, 10, 35, 60)] == pytest.approx([0.01, 0.01, 0.1, 0.05, 0.02])
