@@ -27,21 +27,28 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self.label_smoothing, self.from_logits = float(label_smoothing), from_logits
 
     def call(self, y_true, y_pred):
-        y_true, classes = keras.ops.convert_to_tensor(y_true), y_pred.shape[-1]
-        shape = tuple(y_true.shape)
-        if shape[1:] == (classes,) and classes > 1:
-            targets = keras.ops.cast(y_true, y_pred.dtype)
-        elif shape[1:] in ((), (1,)):
-            labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
-            targets = keras.ops.one_hot(labels, classes, dtype=y_pred.dtype)
-        else:
-            raise ValueError(
-                f"Labels are class ids (B,) or (B, 1), or parts of {classes} classes (B, {classes}). "
-                f"Received: labels of shape {shape}"
-            )
+        targets = class_parts(y_true, y_pred)
         return keras.losses.categorical_crossentropy(
             targets, y_pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
         )
 
     def get_config(self):
         return {**super().get_config(), "label_smoothing": self.label_smoothing, "from_logits": self.from_logits}
+
+
+def class_parts(labels, scores):
+    """Class ids (B,) or (B, 1), or parts of classes (B, classes), as parts, in the dtype of the scores (B, classes).
+
+    Raises:
+        ValueError: labels of another shape.
+    """
+    labels, classes = keras.ops.convert_to_tensor(labels), scores.shape[-1]
+    shape = tuple(labels.shape)
+    if shape[1:] == (classes,) and classes > 1:
+        return keras.ops.cast(labels, scores.dtype)
+    if shape[1:] not in ((), (1,)):
+        raise ValueError(
+            f"Labels are class ids (B,) or (B, 1), or parts of {classes} classes (B, {classes}). "
+            f"Received: labels of shape {shape}"
+        )
+    return keras.ops.one_hot(keras.ops.reshape(keras.ops.cast(labels, "int32"), (-1,)), classes, dtype=scores.dtype)
