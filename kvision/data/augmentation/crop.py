@@ -150,6 +150,8 @@ class RandomScaleCrop(ResizedWindow):
         size: height and width of the window after the resize; one integer for both.
         shorter: the least and the greatest S, in pixels, not below the size.
         interpolation: "bilinear" or "bicubic" (Keys, a = -0.5), both antialiased.
+        square: whether the window lies in the square in the middle of the image. AlexNet's images were cut to that
+            before: 224 x 224 of 256 x 256 are `RandomScaleCrop(224, (256, 256), square=True)`.
 
     Raises:
         ValueError: a size below 1, other limits, or another interpolation.
@@ -160,9 +162,11 @@ class RandomScaleCrop(ResizedWindow):
         size: int | tuple[int, int] = 224,
         shorter: tuple[int, int] = (256, 512),
         interpolation: str = "bilinear",
+        square: bool = False,
         **kwargs,
     ):
         super().__init__(size, interpolation, **kwargs)
+        self.square = bool(square)
         low, high = (int(side) for side in shorter)
         if not max(self.size) <= low <= high:
             raise ValueError(f"shorter must be two integers in order, not below the size {size!r}, got {shorter!r}")
@@ -176,10 +180,12 @@ class RandomScaleCrop(ResizedWindow):
         # Its sides differ by up to half a pixel from those that S asks for.
         sides = tf.cast(tf.minimum(height, width), tf.float32) / tf.cast(shorter, tf.float32)
         window = tf.maximum(tf.cast(tf.round(tf.cast(self.size, tf.float32) * sides), tf.int32), 1)
-        return tf.concat([_places(tf.stack([height, width]) - window, placing), window], 1)
+        whole = tf.stack([height, width])
+        seen = tf.fill([2], tf.minimum(height, width)) if self.square else whole
+        return tf.concat([(whole - seen) // 2 + _places(seen - window, placing), window], 1)
 
     def get_config(self):
-        return {**super().get_config(), "shorter": self.shorter}
+        return {**super().get_config(), "shorter": self.shorter, "square": self.square}
 
 
 @keras.saving.register_keras_serializable(package="kvision")

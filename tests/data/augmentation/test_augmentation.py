@@ -28,7 +28,7 @@ CASES = {
     "spline": data.RandomSpline(),
     "clutter": data.RandomClutter((12, 14), patches=2, patch=3),
     "window": data.RandomCrop((6, 7)),
-    "window scaled": data.RandomScaleCrop(6, (7, 12)),
+    "window scaled": data.RandomScaleCrop(6, (7, 12), square=True),
     "window resized": data.RandomResizedCrop((9, 7)),
     "affine": data.RandomAffine(),
     "affine mirrored outside": data.RandomAffine(30, 2, 1.2, fill_mode="reflect"),

@@ -11,6 +11,7 @@ LAYERS = {
     "crop": RandomCrop((20, 30)),
     "scale": RandomScaleCrop((20, 30), (32, 64)),
     "resized": RandomResizedCrop((20, 30)),
+    "square": RandomScaleCrop((20, 30), (32, 64), square=True),
     "cubic": RandomResizedCrop(30, interpolation="bicubic", log_aspect=True),
 }
 
@@ -95,6 +96,17 @@ def test_scaled_windows_by_hand():
     np.testing.assert_allclose(np.diff(shown[:, 1:-1, 0], axis=1), 0.5, atol=1e-4)
     image = np.random.default_rng(0).integers(0, 256, (10, 10, 3))
     np.testing.assert_array_equal(RandomScaleCrop(10, (10, 10))(image, seed=SEED), image)
+
+
+@pytest.mark.parametrize(("height", "width"), [(6000, 9000), (9000, 6000)])
+def test_windows_of_the_square_in_the_middle(height, width):
+    """As AlexNet's: of 3000 pixels on the longer side, 1500 at each end are never seen; of the rest all are."""
+    corners = np.array(windows(RandomScaleCrop(224, (256, 256), square=True), height, width))
+    sides, room = corners[2:], 6000 - 5250
+    assert (sides == 5250).all()
+    longer, shorter = corners[:2] if height > width else corners[1::-1]
+    check_uniform(longer, 1500, 1500 + room + 1)
+    check_uniform(shorter, 0, room + 1)
 
 
 @pytest.mark.parametrize("log", [False, True])
