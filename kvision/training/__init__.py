@@ -1,5 +1,46 @@
 """What training needs beside `model.fit`."""
 
+from kvision.training.augmentation import Layer, Layers, ScaledCrop
+from kvision.training.optimization import (
+    SGD,
+    Adam,
+    RMSprop,
+    all_but_normalization,
+    crossentropy,
+    everything,
+    kernels,
+    margin,
+    quadratic,
+)
+from kvision.training.plateau import ReduceOnPlateau
+from kvision.training.recipe import Recipe
+from kvision.training.recipes import get_recipe, list_recipes
 from kvision.training.resume import Resume
+from kvision.training.schedules import Constant, Cosine, Exponential, Halving, Plateau, Polynomial, Steps
 
-__all__ = ["Resume"]
+__all__ = [
+    "Adam",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "Halving",
+    "Layer",
+    "Layers",
+    "Plateau",
+    "Polynomial",
+    "RMSprop",
+    "Recipe",
+    "ReduceOnPlateau",
+    "Resume",
+    "SGD",
+    "ScaledCrop",
+    "Steps",
+    "all_but_normalization",
+    "crossentropy",
+    "everything",
+    "get_recipe",
+    "kernels",
+    "list_recipes",
+    "margin",
+    "quadratic",
+]
