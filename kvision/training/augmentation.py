@@ -24,7 +24,7 @@ class Layer:
         return self.kind(*args, **options, **more)
 
     def __repr__(self):
-        return f"{self.kind.__name__}({', '.join(f'{name}={value}' for name, value in self.options)})"
+        return f"{self.kind.__name__}({', '.join(f'{name}={value!r}' for name, value in self.options)})"
 
 
 @dataclass(frozen=True, init=False, repr=False)

@@ -121,7 +121,7 @@ class Recipe:
 
         With another batch the rate is scaled in proportion (Goyal et al., arXiv:1706.02677, section 2.1: a rule for
         SGD). If the batch grows, and the recipe has no warmup, its own rate climbs to the scaled one in 5 epochs, step
-        by step (section 2.2). With other epochs, drops, patience and warmup move in proportion.
+        by step (section 2.2). With other epochs, drops and warmup move in proportion.
 
         Args:
             batch: images in a step of each worker; by default the workers share the recipe's.
@@ -175,9 +175,14 @@ class Recipe:
             The adapted recipe, whose epochs and callbacks are those of this training.
 
         Raises:
-            ValueError: the model is not built; on the numbers see `adapted`.
+            ValueError: the model is not built, or gives logits; on the numbers see `adapted`.
         """
         recipe = self.adapted(batch=batch, steps_per_epoch=steps_per_epoch, epochs=epochs, workers=workers)
+        if self.loss is crossentropy and getattr(model.layers[-1], "activation", None) is keras.activations.linear:
+            raise ValueError(
+                f"{model.name!r} gives logits, and recipes train probabilities. Build it with "
+                "`classifier_activation='softmax'`."
+            )
         model.compile(
             recipe.optimizer_for(model),
             recipe.loss(recipe.smoothing),
@@ -254,22 +259,18 @@ class Recipe:
             "images": f"{self.images:,.0f}, in batches of {self.batch:,}",
             "length": f"{self.epochs:.6g} epochs, {self.steps:,} steps",
             "rate": f"{self.rate:g}, {self.schedule}",
-            "warmup": f"{self.warmup:.3g} epochs {'from' if self.gradual else 'of'} {self.start:g}",
+            "warmup": self.warmup and f"{self.warmup:.3g} epochs {'from' if self.gradual else 'of'} {self.start:g}",
             "optimizer": f"{self.optimizer}, momentum {self.momentum:g}",
-            "decay": f"{self.decay:g} of {_name(self.decayed)}",
-            "loss": _name(self.loss) + (f", label smoothing {self.smoothing:g}" if self.smoothing else ""),
+            "decay": self.decay and f"{self.decay:g} of {_name(self.decayed)}",
+            "loss": _name(self.loss),
+            "smoothing": self.smoothing,
             "crop": _name(self.crop),
             "augmentation": _name(self.augment),
-            "clipping": f"to the norm {self.clipnorm}" if self.clipnorm else f"adaptive, {self.clipping}",
-            "average": f"of the weights, {self.average}",
+            "clipping": self.clipping and f"adaptive, {self.clipping:g}",
+            "norm": self.clipnorm and f"of the gradient, {self.clipnorm:g} at most",
+            "average": self.average and f"of the weights, {self.average}",
         }
-        unused = {
-            "warmup": not self.warmup,
-            "decay": not self.decay,
-            "clipping": not (self.clipnorm or self.clipping),
-            "average": not self.average,
-        }
-        shown = [f"  {name:12}  {value}" for name, value in lines.items() if not unused.get(name)]
+        shown = [f"  {name:12}  {line}" for name, line in lines.items() if line]
         return "\n".join([f"{self.name} ({self.month}): {self.source}", *shown])
 
 

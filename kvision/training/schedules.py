@@ -178,7 +178,7 @@ class Halving(Schedule):
 class Plateau(Schedule):
     """The rate is multiplied by a factor when validation stops improving. The work of a callback, `Recipe.callbacks`.
 
-    Authors looked at curves; the patience is ours.
+    Authors looked at curves; the patience is ours. It is the same for trainings of any length.
 
     Args:
         factor: of each drop, in (0, 1).
@@ -206,9 +206,6 @@ class Plateau(Schedule):
 
     def __call__(self, rate, steps_per_epoch, epochs):
         return rate
-
-    def stretched(self, by):
-        return replace(self, patience=_whole(by * self.patience))
 
     def __str__(self):
         times = "" if self.drops is None else f", {self.drops} times at most"

@@ -146,12 +146,11 @@ def test_what_decays(decayed, spared):
 
 
 OPTIMIZERS = {
-    "sgd": changed(),
     "nesterov": changed(optimizer=SGD(nesterov=True), decayed=kernels, warmup=1),
     "rmsprop": changed(optimizer=RMSprop(epsilon=1.0), clipnorm=2.0, smoothing=0.1),
     "adam": changed(optimizer=Adam(), rate=1e-3, schedule=Cosine(), decay=0.0),
     "clipped": changed(clipping=0.05, decayed=kernels),
-    "plateau": changed(schedule=Plateau()),
+    "plain, at a constant rate": changed(schedule=Plateau()),
 }
 
 
@@ -232,10 +231,11 @@ def test_it_prints_all_of_itself():
         "  warmup        5 epochs from 0.01",
         "  optimizer     SGD, momentum 0.9",
         "  decay         0.0001 of all but normalization",
-        "  loss          crossentropy, label smoothing 0.1",
+        "  loss          crossentropy",
+        "  smoothing     0.1",
         "  crop          whole",
         "  augmentation  nothing",
-        "  clipping      to the norm 1.0",
+        "  norm          of the gradient, 1 at most",
         "  average       of the weights, 0.9999",
     ]
 
@@ -265,4 +265,6 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="`workers` is above 0. Received: 0"):
         RECIPE.adapted(workers=0)
     with pytest.raises(ValueError, match="build it first"):
-        RECIPE.compile(keras.Sequential([keras.layers.Dense(3)]))
+        RECIPE.compile(keras.Sequential([keras.layers.Dense(3, "softmax")]))
+    with pytest.raises(ValueError, match="gives logits, and recipes train probabilities"):
+        RECIPE.compile(network(activation=None))
