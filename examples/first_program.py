@@ -10,17 +10,10 @@ import keras
 
 from kvision import data
 from kvision.applications import MLP30
+from kvision.losses import QuadraticCost
 
 EPOCHS, BATCH, ETA, SIZE = 30, 10, 3.0, (28, 28)
 keras.utils.set_random_seed(0)
-
-
-def one_hot(images, labels):
-    return images, keras.ops.one_hot(labels, 10)
-
-
-def quadratic_cost(target, y):
-    return keras.ops.sum(keras.ops.square(target - y), axis=-1) / 2
 
 
 def report(epoch, logs):
@@ -31,12 +24,12 @@ train, test = (data.load("digits", split, validation=0, test=0.2) for split in (
 preprocess = MLP30.preprocessing()  # pixels in [0, 1]
 
 net = MLP30(classifier_activation="sigmoid")
-net.compile(keras.optimizers.SGD(ETA), quadratic_cost, metrics=["accuracy"])
+net.compile(keras.optimizers.SGD(ETA), QuadraticCost(), metrics=["accuracy"])
 net.fit(
-    data.training_batches(train, BATCH, size=SIZE, transform=preprocess).map(one_hot),
+    data.training_batches(train, BATCH, size=SIZE, transform=preprocess),
     steps_per_epoch=data.steps(train, BATCH),
     epochs=EPOCHS,
-    validation_data=data.evaluation_batches(test, 256, size=SIZE, transform=preprocess).map(one_hot),
+    validation_data=data.evaluation_batches(test, 256, size=SIZE, transform=preprocess),
     callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)],
     shuffle=False,
     verbose=0,
