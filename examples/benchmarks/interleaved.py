@@ -8,8 +8,8 @@ from collections.abc import Callable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def trainer(model, optimizer, batch: int, steps: int) -> Callable[[], float]:
-    """A function that trains by plain `fit` on random images and returns the images per second of its last `steps`.
+def trainer(model, optimizer, batch: int, steps: int, callbacks=()) -> Callable[[], float]:
+    """A function that trains by `fit` on random images and returns the images per second of its last `steps`.
 
     The steps alone are timed: tf.data takes up to 2.6 s to put its threads away at the end of a `fit`.
     """
@@ -32,7 +32,7 @@ def trainer(model, optimizer, batch: int, steps: int) -> Callable[[], float]:
 
     def run():
         clock = Clock()
-        model.fit(batches, steps_per_epoch=steps + 1, shuffle=False, verbose=0, callbacks=[clock])
+        model.fit(batches, steps_per_epoch=steps + 1, shuffle=False, verbose=0, callbacks=[*callbacks, clock])
         return batch * steps / (clock.times[-1] - clock.times[0])
 
     run()  # traces and warms up

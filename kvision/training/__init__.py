@@ -1,6 +1,7 @@
 """What training needs beside `model.fit`."""
 
 from kvision.training.augmentation import Layer, Layers, ScaledCrop
+from kvision.training.non_finite import NonFiniteError, StopOnNonFinite
 from kvision.training.optimization import (
     SGD,
     Adam,
@@ -13,10 +14,12 @@ from kvision.training.optimization import (
     quadratic,
 )
 from kvision.training.plateau import ReduceOnPlateau
+from kvision.training.progress import Progress
 from kvision.training.recipe import Recipe
 from kvision.training.recipes import get_recipe, list_recipes
 from kvision.training.resume import Resume
 from kvision.training.schedules import Constant, Cosine, Exponential, Halving, Plateau, Polynomial, Steps
+from kvision.training.weight_average import WeightAverage
 
 __all__ = [
     "Adam",
@@ -26,8 +29,10 @@ __all__ = [
     "Halving",
     "Layer",
     "Layers",
+    "NonFiniteError",
     "Plateau",
     "Polynomial",
+    "Progress",
     "RMSprop",
     "Recipe",
     "ReduceOnPlateau",
@@ -35,6 +40,8 @@ __all__ = [
     "SGD",
     "ScaledCrop",
     "Steps",
+    "StopOnNonFinite",
+    "WeightAverage",
     "all_but_normalization",
     "crossentropy",
     "everything",
