@@ -21,7 +21,7 @@ from kvision.data.preview import preview
 from kvision.data.sources.load import load
 from kvision.data.sources.split import Split
 from kvision.data.statistics import pixel_statistics
-from kvision.data.views import Crops144, Mirrored, TenCrops
+from kvision.data.views import Crops144, GridCrops, Mirrored, TenCrops, Whole
 
 __all__ = [
     "AugMix",
@@ -32,6 +32,7 @@ __all__ = [
     "Cutout",
     "Either",
     "FromKeras",
+    "GridCrops",
     "Mirrored",
     "Mixing",
     "Mixup",
@@ -53,6 +54,7 @@ __all__ = [
     "Split",
     "TenCrops",
     "VicinityNoise",
+    "Whole",
     "decode_image",
     "evaluation_batches",
     "load",

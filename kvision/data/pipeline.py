@@ -114,7 +114,7 @@ def evaluation_batches(
     size: int | tuple[int, int] | None = None,
     crop_fraction: float = 1.0,
     interpolation: str = "bilinear",
-    views: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    views: Callable[[tf.Tensor], tf.Tensor] | Sequence[Callable[[tf.Tensor], tf.Tensor]] | None = None,
     shard: tuple[int, int] = WHOLE,
     cache: int = 0,
 ) -> tf.data.Dataset:
@@ -130,29 +130,36 @@ def evaluation_batches(
         size, crop_fraction, interpolation: see `resize_for_evaluation`; without a size images stay as they are.
         views: in place of a size: a protocol that makes several views (V, H, W, C) of each image, such as
             `TenCrops()`. `kvision.evaluation.averaged` makes a model that reads them. 144 views of 224 x 224 take 87
-            MB: mind the batch_size.
+            MB: mind the batch_size. Several protocols give a tuple, the views of each: images at several scales.
         shard: (worker, workers): each image comes to one of the workers. One may have an image more than another, and
             so a batch more.
         cache: see `training_batches`; for validation in every epoch. Of images with views it keeps those as stored.
 
     Returns:
-        images, float32 (B, H, W, C), with views (B, V, H, W, C), and labels, int32 (B,) class ids. The transform is
-        given (B * V, H, W, C).
+        images, float32 (B, H, W, C), with views (B, V, H, W, C), with several a tuple of these, and labels, int32 (B,)
+        class ids. The transform is given (B * V, H, W, C).
 
     Raises:
-        ValueError: a batch_size below 1, a size and views, or neither for images that differ in size; a crop_fraction
-            without a size; a worker that does not exist, or more workers than images.
+        ValueError: a batch_size below 1, a size and views, or neither for images that differ in size; views that are an
+            empty sequence; a crop_fraction without a size; a worker that does not exist, or more workers than images.
     """
+    if isinstance(views, Sequence) and not views:
+        raise ValueError("views must be a protocol, or a sequence of at least one, got none")
     if views is not None and size is not None:
         raise ValueError(f"views and size both decide the size of the images: give one of them, got {views} and {size}")
     _check(split, batch_size, size, shard, views)
     if size is None and crop_fraction != 1:
         raise ValueError(f"crop_fraction needs the size after the crop, got {crop_fraction} without size=")
     split = _prepared(split, cache, size, crop_fraction, interpolation)
-    split = split if views is None else _mapped(split, views)
+    if isinstance(views, Sequence):
+        split = _mapped(split, lambda image: tuple(protocol(image) for protocol in views))
+    elif views is not None:
+        split = _mapped(split, views)
     batches = split.examples(None, shard).batch(batch_size)
     batches = batches.map(
-        lambda places, images, labels: (_transformed(images, transform), labels), tf.data.AUTOTUNE, deterministic=True
+        lambda places, images, labels: (tf.nest.map_structure(lambda x: _transformed(x, transform), images), labels),
+        tf.data.AUTOTUNE,
+        deterministic=True,
     )
     return batches.prefetch(tf.data.AUTOTUNE)
 

@@ -2,7 +2,8 @@
 
 A protocol is called with one image (H, W, C) of any size, numeric dtype and range. It returns its views, float32
 (count, h, w, C) in the units of the input, not rounded; the second half of them mirrors the first.
-`evaluation_batches(views=...)` makes batches of them, `kvision.evaluation.averaged` the network that reads those.
+`evaluation_batches(views=...)` makes batches of them, `kvision.evaluation.averaged` the network that reads those. The
+views of `Whole` keep the proportions of the image: they are for `kvision.evaluation.dense`.
 """
 
 from dataclasses import dataclass
@@ -33,6 +34,34 @@ class Mirrored:
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
         image = _one_image(image)
         return _and_mirrored([resize_for_evaluation(image, self.size, self.crop_fraction, self.interpolation)])
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All of the resized image, and its mirror image: what a network sees that is applied densely.
+
+    Very Deep Convolutional Networks (VGG): Simonyan & Zisserman, arXiv:1409.1556, section 3.2.
+
+    Views of images of different proportions differ in size, so that a batch holds one image, unless all are alike.
+
+    Args:
+        shorter: the shorter side of the image after an antialiased resize that keeps the aspect ratio: the paper's Q.
+        interpolation: "bilinear" or "bicubic" (Keys, a = -0.5).
+
+    Raises:
+        ValueError: a shorter side below 1, another interpolation; an image that is not (H, W, C).
+    """
+
+    count: ClassVar[int] = 2
+
+    shorter: int = 256
+    interpolation: str = "bilinear"
+
+    def __post_init__(self):
+        _check(1, (self.shorter,), self.interpolation)
+
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
+        return _and_mirrored([_resized(image, self.shorter, self.interpolation)])
 
 
 @dataclass(frozen=True)
@@ -68,6 +97,49 @@ class TenCrops:
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
         return _and_mirrored(_corners_and_centre(_resized(image, self.shorter, self.interpolation), self.size))
+
+
+@dataclass(frozen=True)
+class GridCrops:
+    """Crops on a regular grid over the whole resized image, and their mirror images: 5 * 5 * 2 = 50.
+
+    Very Deep Convolutional Networks (VGG): Simonyan & Zisserman, arXiv:1409.1556, section 3.2, which has 150 of them:
+    `views=(GridCrops(shorter=256), GridCrops(shorter=384), GridCrops(shorter=512))`.
+
+    The order: row by row from the top left; then the mirror images of these.
+
+    Args:
+        size: height and width of a view in pixels.
+        shorter: the shorter side of the image after an antialiased resize that keeps the aspect ratio.
+        grid: rows and columns; the outermost touch the borders of the image.
+        interpolation: "bilinear" or "bicubic" (Keys, a = -0.5).
+
+    Raises:
+        ValueError: a size below 1, a shorter side below the size, a grid below 2, another interpolation; an image that
+            is not (H, W, C).
+    """
+
+    size: int = 224
+    shorter: int = 256
+    grid: int = 5
+    interpolation: str = "bilinear"
+
+    def __post_init__(self):
+        if self.grid < 2:
+            raise ValueError(f"grid must be 2 or more rows and columns, got {self.grid!r}")
+        _check(self.size, (self.shorter,), self.interpolation)
+
+    @property
+    def count(self) -> int:
+        return 2 * self.grid**2
+
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
+        image = _resized(image, self.shorter, self.interpolation)
+        room, last = tf.shape(image)[:2] - self.size, self.grid - 1
+        half = [number * room // last for number in range(self.grid // 2)]  # rounded down, and as far from the end
+        middle = [_half(room)] if self.grid % 2 else []
+        places = [*half, *middle, *(room - place for place in reversed(half))]
+        return _and_mirrored([_cut(image, (row[0], column[1]), self.size) for row in places for column in places])
 
 
 @dataclass(frozen=True)

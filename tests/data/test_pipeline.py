@@ -9,6 +9,7 @@ from kvision.data import (
     RandomFlip,
     RandomSimilarity,
     TenCrops,
+    Whole,
     evaluation_batches,
     load,
     resize_for_evaluation,
@@ -260,3 +261,15 @@ def test_views_of_images_of_any_size(cache, folder):
     for ours, label, (image, truth) in zip(images, labels, split.dataset, strict=True):
         np.testing.assert_allclose(ours, views(image) / 2, atol=1e-4)
         assert label == truth
+
+
+def test_several_protocols_make_a_tuple_of_their_views(folder):
+    split = load(folder, validation=0, test=0)
+    protocols = TenCrops(6, 7), Whole(9)
+    dataset = evaluation_batches(split, 1, views=protocols, transform=lambda images: images / 2)
+    assert [spec.shape.as_list() for spec in dataset.element_spec[0]] == [[None, 10, 6, 6, 3], [None, 2, None, None, 3]]
+    for (views, _), (image, _) in zip(dataset, split.dataset, strict=True):
+        for ours, protocol in zip(views, protocols, strict=True):
+            np.testing.assert_allclose(ours[0], protocol(image) / 2, atol=1e-4)
+    with pytest.raises(ValueError, match="a sequence of at least one, got none"):
+        evaluation_batches(split, 1, views=())

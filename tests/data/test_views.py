@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvision.data import Crops144, Mirrored, TenCrops, resize_for_evaluation
+from kvision.data import Crops144, GridCrops, Mirrored, TenCrops, Whole, resize_for_evaluation
 
 PROTOCOLS = [
     TenCrops(8, 10),
@@ -11,6 +11,8 @@ PROTOCOLS = [
     Crops144(7, (10, 10, 10, 9), "bicubic"),
     Mirrored(8, 0.75, "bicubic"),
     Mirrored((6, 9)),
+    GridCrops(8, 11),
+    GridCrops(8, 8, 2, "bicubic"),
 ]
 
 
@@ -44,9 +46,22 @@ def test_the_papers_numbers():
     assert (TenCrops.count, Crops144.count, Mirrored.count) == (10, 144, 2)
     assert TenCrops()(waves(300, 260)).shape == (10, 224, 224, 3)
     assert Crops144()(waves(230, 260)).shape == (144, 224, 224, 3)
+    assert (GridCrops().count, GridCrops(grid=2).count, Whole.count) == (50, 8, 2)
+    assert GridCrops(shorter=384)(waves(390, 420)).shape == (50, 224, 224, 3)
+    assert Whole()(waves(230, 300)).shape == (2, 256, 333, 3)
 
 
-@pytest.mark.parametrize("protocol", [TenCrops(8, 12), Crops144(8, (8, 10, 12, 14)), Mirrored((8, 6), 0.5)])
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        TenCrops(8, 12),
+        Crops144(8, (8, 10, 12, 14)),
+        Mirrored((8, 6), 0.5),
+        GridCrops(8, 14),
+        GridCrops(8, 14, 4),
+        Whole(14),
+    ],
+)
 @pytest.mark.parametrize("shape", [(14, 28), (28, 14), (16, 16)])  # even margins: mirrored, the centre is the centre
 def test_a_mirrored_image_has_the_same_views(protocol, shape):
     views, mirrored = protocol(waves(*shape)).numpy(), protocol(waves(*shape)[:, ::-1]).numpy()
@@ -74,6 +89,22 @@ def test_the_centre_is_that_of_the_single_crop(interpolation):
         np.testing.assert_allclose(views[4], expected, atol=1e-3)
         single = Mirrored(28, 0.875, interpolation)(waves(*shape))
         np.testing.assert_array_equal(single, [expected, expected[:, ::-1]])
+
+
+def test_fifty_crops_are_a_grid():
+    """25 of 4x4 on 9x12, from border to border: rows 0 to 5, columns 0 to 8; halves of a pixel are rounded outwards."""
+    views = GridCrops(4, 9)(places(9, 12))
+    expected = [[row, column] for row in (0, 1, 2, 4, 5) for column in (0, 2, 4, 6, 8)]
+    assert corners(views[:25]) == expected
+    np.testing.assert_array_equal(views[25:], views[:25, :, ::-1])
+    assert corners(GridCrops(4, 9, 2)(places(9, 12))[:4]) == [[0, 0], [0, 8], [5, 0], [5, 8]]
+
+
+def test_the_whole_image_keeps_its_proportions():
+    views = Whole(6)(places(12, 18))
+    assert views.shape == (2, 6, 9, 2) and corners(views)[0] == pytest.approx([0.5, 0.5], abs=0.2)
+    np.testing.assert_array_equal(views[1], views[0, :, ::-1])
+    np.testing.assert_array_equal(Whole(12)(places(12, 18))[0], places(12, 18))
 
 
 def test_144_crops_by_hand():
@@ -106,6 +137,9 @@ def test_144_crops_take_each_scale():
         (lambda: TenCrops(interpolation="area"), "interpolation must be one of bilinear, bicubic, got 'area'"),
         (lambda: Crops144(299), "shorter must not be below the size 299 of the views, got 256"),
         (lambda: Crops144(8, (8, 9)), r"four scales, got \(8, 9\)"),
+        (lambda: GridCrops(8, 7), "shorter must not be below the size 8 of the views, got 7"),
+        (lambda: GridCrops(8, 9, 1), "grid must be 2 or more rows and columns, got 1"),
+        (lambda: Whole(0), "shorter must not be below the size 1 of the views, got 0"),
         (lambda: TenCrops()(np.zeros((1, 8, 8, 3))), r"one image \(H, W, C\), got \(1, 8, 8, 3\)"),
         (lambda: Mirrored(8)(np.zeros((8, 8))), r"one image \(H, W, C\), got \(8, 8\)"),
         (lambda: Mirrored(0)(np.zeros((8, 8, 3))), "size must be one or two positive integers, got 0"),

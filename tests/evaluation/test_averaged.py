@@ -81,6 +81,20 @@ def test_half_precision_is_averaged_in_float32():
     np.testing.assert_allclose(answer, by_hand(model, VIEWS).astype("float32"), atol=4e-3)
 
 
+def test_several_models_have_views_of_their_own():
+    small, any_size = classifier(4, 5), classifier()
+    views = VIEWS[:, :2, :4, :5], VIEWS, VIEWS[:, :1]
+    mean = averaged(small, any_size, any_size)
+    expected = np.mean([by_hand(m, v) for m, v in zip((small, any_size, any_size), views, strict=True)], axis=0)
+    np.testing.assert_allclose(mean.predict(views, verbose=0), expected, rtol=1e-5)
+    # Batch by batch, in a tuple, as `evaluation_batches(views=(..., ...))` makes them.
+    labels = expected.argmax(1)
+    batches = [(tuple(v[:2] for v in views), labels[:2]), (tuple(v[2:] for v in views), labels[2:])]
+    assert evaluate(mean, batches, list("abcde"), progress=False).top1 == 1
+    with pytest.raises(ValueError, match="at least one model"):
+        averaged()
+
+
 INPUT = keras.Input((4, 4, 1))
 FLAT = keras.layers.Flatten()(INPUT)
 
