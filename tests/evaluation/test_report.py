@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import keras
@@ -93,11 +94,43 @@ def test_saves_and_loads(evaluation, tmp_path):
     assert loaded.confusion.dtype == "int64"
     assert (loaded.top1, loaded.top5, loaded.mistakes) == (evaluation.top1, evaluation.top5, evaluation.mistakes)
     assert loaded.per_class == evaluation.per_class and str(loaded) == str(evaluation)
+    assert loaded.calibration == evaluation.calibration and loaded.figures == evaluation.figures
 
     report = json.loads(path.read_text())
     assert report["top1"] == 0.4 and report["examples"] == 5 and report["per_class"] == evaluation.per_class
     assert '  "confusion": [\n    [1, 2, 0],\n    [1, 1, 0],\n    [0, 0, 0]\n  ]' in path.read_text()
     assert [file.name for file in path.parent.iterdir()] == ["report.json"]
+
+    told = dataclasses.replace(evaluation, protocol={"split": "test", "views": 10})
+    told.save(path)
+    assert Evaluation.load(path).protocol == told.protocol and evaluation.protocol == {}
+
+
+def test_reports_from_before_calibration_are_read(evaluation, tmp_path):
+    """As version 0.1.0 wrote them first."""
+    evaluation.save(tmp_path / "report.json")
+    report = json.loads((tmp_path / "report.json").read_text())
+    names = ("examples", "top1", "top5", "class_names", "per_class", "confusion", "mistakes")
+    (tmp_path / "old.json").write_text(json.dumps({name: report[name] for name in names}))
+    loaded = Evaluation.load(tmp_path / "old.json")
+    assert loaded.top1 == 2 / 5 and loaded.calibration is None and loaded.figures == {"top1": 0.4, "top5": 1.0}
+    assert "calibration" not in str(loaded)
+    broken = {**report, "calibration": [{"count": 1}]}
+    (tmp_path / "broken.json").write_text(json.dumps(broken))
+    with pytest.raises(ValueError, match=r"broken\.json is not a report.*confidence"):
+        Evaluation.load(tmp_path / "broken.json")
+
+
+def test_the_interval_of_the_accuracy():
+    """Wilson's for 2 of 5 and for 10 of 10, from the formula by hand; of many examples it closes in."""
+
+    def interval(right, of):
+        return Evaluation(("a", "b"), np.array([[right, of - right], [0, 0]]), 1.0, ()).top1_interval
+
+    np.testing.assert_allclose(interval(2, 5), (0.1176, 0.7693), atol=1e-4)
+    np.testing.assert_allclose(interval(10, 10), (0.7225, 1), atol=1e-4)
+    np.testing.assert_allclose(interval(0, 10), (0, 0.2775), atol=1e-4)
+    assert np.ptp(interval(30_000, 40_000)) < 0.01
 
 
 def test_a_failed_save_keeps_the_old_report(evaluation, tmp_path):
@@ -119,6 +152,7 @@ def test_loads_nothing_else(text, tmp_path):
 def test_reads_well(evaluation):
     assert str(evaluation) == (
         "5 examples, 3 classes: top-1 40.00%, top-3 100.00%\n"
+        "calibration error 50.00%, 90.00% in the worst bin; negative log likelihood 18.2148, Brier score 0.7560\n"
         "     support  precision  recall      f1\n"
         "cat        3      50.0%   33.3%   40.0%\n"
         "dog        2      33.3%   50.0%   40.0%\n"
