@@ -1,1 +1,1 @@
-"""The `kvision` command: train, evaluate, predict, export, models."""
+"""The `kvision` command: train, evaluate, report, predict, export, models."""

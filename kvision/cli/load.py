@@ -13,7 +13,7 @@ def load_classifier(model: str | None, run: str | None):
     """
     import keras
 
-    import kvision  # noqa: F401  (registers the classes that the file names)
+    from kvision import evaluation  # noqa: F401  (registers the classes that the file names)
 
     if model is None and run is None:
         raise ValueError("Pass --run=FOLDER or --model=FILE.keras.")

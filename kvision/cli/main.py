@@ -7,7 +7,8 @@ import sys
 
 COMMANDS = {
     "train": "train a network and keep everything in a run folder",
-    "evaluate": "measure a trained network: top-1, top-5, confusion, each class, pictures",
+    "evaluate": "measure a trained network: top-1, top-5, calibration, confusion, each class, pictures",
+    "report": "write a page to show to others, about one run or several",
     "predict": "ask a network about image files",
     "export": "write a SavedModel that TensorFlow Serving runs",
     "models": "list the networks, or print one of them",

@@ -7,8 +7,10 @@ from kvision.visualize.gallery import gallery
 from kvision.visualize.mistakes import mistakes
 from kvision.visualize.overlaps import overlaps
 from kvision.visualize.perturbations import perturbations
+from kvision.visualize.reliability import reliability
 from kvision.visualize.rollout import attention_rollout, rollout
 from kvision.visualize.sheet import sheet
+from kvision.visualize.spread import spread
 
 __all__ = [
     "attention_rollout",
@@ -18,7 +20,9 @@ __all__ = [
     "mistakes",
     "overlaps",
     "perturbations",
+    "reliability",
     "rollout",
     "save",
     "sheet",
+    "spread",
 ]

@@ -45,7 +45,7 @@ def test_killed_resumed_evaluated_exported_and_asked(tmp_path, capfd):
     output = kvision("evaluate", f"--run={run}")
     report = json.loads((run / "report.json").read_text())
     assert report["examples"] == 179 and f"top-1 {report['top1']:.2%}" in output
-    for name in ("curves.png", "confusion.png", "mistakes.png"):
+    for name in ("curves.png", "confusion.png", "reliability.png", "mistakes.png"):
         assert tf.io.decode_png((run / name).read_bytes()).shape[0] > 100
 
     assert main(["evaluate", f"--run={run}", "--views=10", f"--out={tmp_path / 'ten'}"]) == 0
@@ -141,6 +141,11 @@ def test_models(capsys):
         ("evaluate", 1, "Pass --run"),
         ("evaluate --run=EXISTING", 1, "is no run folder"),
         ("evaluate --run=BEGUN", 1, "has not ended"),
+        ("evaluate --run=BEGUN --ensemble=BEGUN,nowhere.keras", 1, "has not ended"),
+        ("evaluate --ensemble=nowhere.keras --data=digits --out=RUN", 1, "no file 'nowhere.keras'"),
+        ("report", 1, "Name the run folders"),
+        ("report EXISTING", 1, "is no run folder"),
+        ("report BEGUN --out=RUN", 1, "has not ended"),
         ("export --run=BEGUN", 1, "has not ended"),
         ("export --model=nowhere.keras --out=RUN", 1, "no file 'nowhere.keras'"),
         ("predict --run=EXISTING nowhere.jpg", 1, "no file nowhere.jpg"),
@@ -156,7 +161,8 @@ def test_errors_are_one_line_and_lose_nothing(arguments, status, message, tmp_pa
     (tmp_path / "EXISTING" / "keep.txt").write_text("kept")
     (tmp_path / "BEGUN" / "config.json").write_text('{"epochs": 5, "data": "digits"}')
     for name in ("EXISTING", "EMPTY", "BEGUN", "RUN"):
-        arguments = arguments.replace(f"={name}", f"={tmp_path / name}").replace(f" {name}/", f" {tmp_path / name}/")
+        for place in "=", " ":
+            arguments = arguments.replace(f"{place}{name}", f"{place}{tmp_path / name}")
     assert main(arguments.split()) == status
     told = capsys.readouterr().err
     assert message in told and "Traceback" not in told

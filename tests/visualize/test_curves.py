@@ -47,11 +47,22 @@ def test_epochs_start_at_1_and_are_whole(epochs):
     assert (axes.lines[0].get_marker() == "o") == (epochs <= 30)  # one epoch is a point, not an invisible line
 
 
+def test_several_trainings_have_a_mean_and_a_range(tmp_path):
+    """As far as the shortest goes, of the metrics that all have."""
+    (tmp_path / "history.json").write_text(json.dumps({"loss": [4.0, 3.0], "accuracy": [0.5, 0.6]}))
+    figure = curves(HISTORY, tmp_path / "history.json", {"loss": [3.0, 3.0, 0.5]})
+    assert contents(figure) == {"loss": [("training", [[1, 3.0], [2, 2.5]])]}
+    (band,) = figure.axes[0].collections
+    low, high = band.get_paths()[0].vertices.min(0), band.get_paths()[0].vertices.max(0)
+    assert (low.tolist(), high.tolist()) == ([1, 1.5], [2, 4.0])
+    assert not curves(HISTORY).axes[0].collections
+
+
 def test_validation_alone():
     assert contents(curves({"val_loss": [1.0]})) == {"loss": [("validation", [[1, 1.0]])]}
 
 
-@pytest.mark.parametrize("history", [{}, {"loss": []}])
-def test_refuses_an_empty_history(history):
+@pytest.mark.parametrize("histories", [[], [{}], [{"loss": []}], [{"loss": [1.0]}, {"accuracy": [1.0]}]])
+def test_refuses_an_empty_history(histories):
     with pytest.raises(ValueError, match="values for every metric"):
-        curves(history)
+        curves(*histories)
