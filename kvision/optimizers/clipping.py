@@ -9,9 +9,11 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from kvision.optimizers.wrapper import Wrapper, find, paths
+
 
 @keras.saving.register_keras_serializable(package="kvision")
-class AdaptiveGradientClipping(keras.optimizers.Optimizer):
+class AdaptiveGradientClipping(Wrapper):
     """Around an optimizer: bounds each unit's gradient by a part of the unit's weights (equation 3).
 
         head = model.get_layer("fc")
@@ -28,8 +30,8 @@ class AdaptiveGradientClipping(keras.optimizers.Optimizer):
     momentum. Rates, schedules, weight decay, accumulation and averages stay its own arguments.
 
     Args:
-        optimizer: any Keras optimizer that updates variables by itself. `keras.optimizers.LossScaleOptimizer`, which
-            `compile` adds under mixed_float16, goes around this one.
+        optimizer: any Keras optimizer that updates variables by itself, or `LayerwiseRates` around one.
+            `keras.optimizers.LossScaleOptimizer`, which `compile` adds under mixed_float16, goes around this one.
         clipping: the ratio of norms, lambda. 0.01 is for batches of 4096, larger is for smaller ones (section 4.1).
         exclude: variables, or their paths, whose gradients stay as they are: the last layer's, says section 4.1.
         depthwise: kernels `(H, W, C, M)` of depthwise convolutions, or their paths: C * M units.
@@ -40,7 +42,7 @@ class AdaptiveGradientClipping(keras.optimizers.Optimizer):
     Raises:
         ValueError: `clipping` or `epsilon` is not positive; `exclude` is empty, as the variables of a layer that is not
             built are; when the variables are known, the excluded and the depthwise ones are not among them.
-        TypeError: `optimizer` wraps others.
+        TypeError: `optimizer` hands variables on to others, or is clipped already.
         NotImplementedError: on the torch backend.
     """
 
@@ -53,100 +55,37 @@ class AdaptiveGradientClipping(keras.optimizers.Optimizer):
         epsilon: float = 1e-3,
         name: str | None = None,
     ):
-        super().__init__(learning_rate=0.0, name=name)
-        if keras.backend.backend() == "torch":
-            raise NotImplementedError("Keras's optimizers on torch update all variables at once, past the clipping.")
         if clipping <= 0 or epsilon <= 0:
             raise ValueError(f"`clipping` and `epsilon` are positive. Received: clipping={clipping}, epsilon={epsilon}")
-        if type(optimizer).update_step is keras.optimizers.Optimizer.update_step:
-            raise TypeError(
-                "`optimizer` updates variables by itself; one that wraps others goes around this one. "
-                f"Received: {type(optimizer).__name__}"
-            )
         if exclude is not None and not len(exclude):
             raise ValueError("`exclude` is empty: the layer whose variables it shall be is not built, or has none.")
-        self.inner_optimizer = optimizer  # the name by which Keras's callbacks look into wrappers
+        super().__init__(optimizer, name)
         self.clipping, self.epsilon = float(clipping), float(epsilon)
-        self.exclude = None if exclude is None else _paths(exclude)
-        self.depthwise = _paths(depthwise)
-        self._update_unclipped = optimizer.update_step
-        optimizer.update_step = self._update_clipped
+        self.exclude = None if exclude is None else paths(exclude)
+        self.depthwise = paths(depthwise)
 
-    def build(self, variables):
-        if self.built:
-            return
-        paths = _paths(variables)
+    def prepare(self, paths, variables):
         excluded, depthwise = ({_find(path, paths) for path in some} for some in (self.exclude or (), self.depthwise))
         # None for those that are left alone.
         self._axes = tuple(
             None if path in excluded else unit_axes(variable.shape, path in depthwise)
             for path, variable in zip(paths, variables, strict=True)
         )
-        self.inner_optimizer.build(variables)
-        super().build(variables)
 
-    def _update_clipped(self, gradient, variable, learning_rate):
-        axes = self._axes[self.inner_optimizer._get_variable_index(variable)]
+    def update(self, place, gradient, variable, learning_rate, hand_on):
+        axes = self._axes[place]
         if axes is not None:
             gradient = clip_units(gradient, variable, axes, self.clipping, self.epsilon)
-        self._update_unclipped(gradient, variable, learning_rate)
-
-    def apply(self, grads, trainable_variables=None):
-        if not self.built and trainable_variables is not None:
-            self.build(list(trainable_variables))
-        self.inner_optimizer.apply(grads, trainable_variables)
-
-    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
-        return self.inner_optimizer.stateless_apply(optimizer_variables, grads, trainable_variables)
-
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
-
-    def scale_loss(self, loss):
-        return self.inner_optimizer.scale_loss(loss)
-
-    def finalize_variable_values(self, var_list):
-        self.inner_optimizer.finalize_variable_values(var_list)
-
-    @property
-    def variables(self):
-        return self.inner_optimizer.variables
-
-    @property
-    def iterations(self):
-        return self.inner_optimizer.iterations
-
-    @property
-    def learning_rate(self):
-        return self.inner_optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, learning_rate):
-        self.inner_optimizer.learning_rate = learning_rate
-
-    @property
-    def loss_scale_factor(self):
-        return self.inner_optimizer.loss_scale_factor
-
-    @loss_scale_factor.setter
-    def loss_scale_factor(self, factor):
-        if hasattr(self, "inner_optimizer"):  # Keras's constructor sets it before there is one
-            self.inner_optimizer.loss_scale_factor = factor
+        hand_on(gradient, variable, learning_rate)
 
     def get_config(self):
         return {
-            "optimizer": keras.saving.serialize_keras_object(self.inner_optimizer),
+            **super().get_config(),
             "clipping": self.clipping,
             "exclude": None if self.exclude is None else list(self.exclude),
             "depthwise": list(self.depthwise),
             "epsilon": self.epsilon,
-            "name": self.name,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        optimizer = keras.saving.deserialize_keras_object(config["optimizer"], custom_objects=custom_objects)
-        return cls(**{**config, "optimizer": optimizer})
 
 
 def unit_axes(shape: tuple[int, ...], depthwise: bool = False) -> tuple[int, ...]:
@@ -170,13 +109,8 @@ def clip_units(gradient, weight, axes: tuple[int, ...], clipping: float = 0.01, 
     return gradient * ops.cast(ops.minimum(clipping * ops.sqrt(ratio), 1.0), gradient.dtype)
 
 
-def _paths(variables) -> tuple[str, ...]:
-    return tuple(variable if isinstance(variable, str) else variable.path for variable in variables)
-
-
 def _find(path: str, paths: tuple[str, ...]) -> str:
-    """The path that is meant: the same, or the one with or without the model's name, which Keras puts before some."""
-    found = [p for p in paths if p == path] or [p for p in paths if p.endswith(f"/{path}") or path.endswith(f"/{p}")]
+    found = find(path, paths)
     if len(found) != 1:
         raise ValueError(
             f"`exclude` and `depthwise` are variables that are trained, of layers that have names. Received: {path!r}, "
