@@ -101,6 +101,9 @@ class Resume(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None
 
+    def on_train_end(self, logs=None):
+        self.model._initial_epoch = None  # Keras would begin the next `fit` there, too
+
     def discard(self) -> None:
         """Deletes the states, once the trained model is kept elsewhere. `history` stays in memory."""
         shutil.rmtree(self.directory, ignore_errors=True)

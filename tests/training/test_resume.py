@@ -180,6 +180,13 @@ def test_the_next_training_of_a_resumed_model_begins_at_its_beginning(unbroken, 
     assert history.epoch == [0, 1]
 
 
+def test_the_next_training_of_the_same_model_begins_anew(tmp_path):
+    train(tmp_path, epochs=2)
+    model, _ = train(tmp_path, epochs=3)
+    again = model.fit(np.ones((8, 8, 8, 3)), np.ones(8), epochs=2, verbose=0)
+    assert again.epoch == [0, 1]
+
+
 def test_discard(tmp_path):
     _, resume = train(tmp_path / "state", epochs=1)
     resume.discard()
