@@ -1,6 +1,8 @@
 """What training needs beside `model.fit`."""
 
 from kvision.training.augmentation import Layer, Layers, ScaledCrop
+from kvision.training.finetune import Finetuned, finetune
+from kvision.training.head import new_head
 from kvision.training.non_finite import NonFiniteError, StopOnNonFinite
 from kvision.training.optimization import (
     SGD,
@@ -19,6 +21,7 @@ from kvision.training.recipe import Recipe
 from kvision.training.recipes import get_recipe, list_recipes
 from kvision.training.resume import Resume
 from kvision.training.schedules import Constant, Cosine, Exponential, Halving, Plateau, Polynomial, Steps
+from kvision.training.unfreeze import Unfreeze
 from kvision.training.weight_average import WeightAverage
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "Exponential",
+    "Finetuned",
     "Halving",
     "Layer",
     "Layers",
@@ -41,13 +45,16 @@ __all__ = [
     "ScaledCrop",
     "Steps",
     "StopOnNonFinite",
+    "Unfreeze",
     "WeightAverage",
     "all_but_normalization",
     "crossentropy",
     "everything",
+    "finetune",
     "get_recipe",
     "kernels",
     "list_recipes",
     "margin",
+    "new_head",
     "quadratic",
 ]
