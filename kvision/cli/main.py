@@ -12,6 +12,7 @@ COMMANDS = {
     "predict": "ask a network about image files",
     "export": "write a SavedModel that TensorFlow Serving runs",
     "models": "list the networks, or print one of them",
+    "recipes": "list the papers' ways of training, or print one of them",
 }
 
 

@@ -1,19 +1,27 @@
 """The run folder: everything that training one network leaves behind, under one path."""
 
+import importlib
 import json
 import os
 import pathlib
+import platform
+import shlex
+import sys
+import warnings
 from typing import Any
+
+VERSIONED = ("kvision", "keras", "tensorflow", "numpy")
 
 
 class RunFolder:
     """What lies where.
 
-    config.json      how it was trained: the flags and the class names
-    state/           the last epoch, for --resume
-    model.keras      the trained network
+    config.json      how it is trained: flags, seed, recipe, class names, command, versions, fingerprint of the data
+    state/           the last epochs, for `kvision train --resume`
+    model.keras      the trained network; average.keras, if asked for, is the same with its averaged weights
     history.json     loss and metrics of every epoch; curves.png draws them
-    report.json      the evaluation; confusion.png and mistakes.png draw it
+    report.json      the evaluation; confusion.png and mistakes.png draw it, report.html shows everything
+    tensorboard/     events, if asked for
     served/1         the exported SavedModel
     """
 
@@ -28,6 +36,10 @@ class RunFolder:
         return self / "model.keras"
 
     @property
+    def average(self) -> pathlib.Path:
+        return self / "average.keras"
+
+    @property
     def config(self) -> dict[str, Any]:
         """What `begin` wrote.
 
@@ -39,28 +51,44 @@ class RunFolder:
             raise ValueError(f"{str(self.path)!r} is no run folder: it has no config.json. `kvision train` makes one.")
         return json.loads(file.read_text())
 
-    def begin(self, config: dict[str, Any], resume: bool) -> None:
-        """Creates the folder, or goes on in it.
+    def check_new(self) -> None:
+        """Raises:
+        ValueError: something is there already.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise ValueError(
+                f"The run folder {str(self.path)!r} exists, and nothing in it is overwritten. "
+                f"`kvision train --resume={self.path}` goes on with it; or pass another --run."
+            )
+
+    def begin(self, config: dict[str, Any]) -> None:
+        """Creates the folder with this configuration, or goes on in one that was begun with the same.
+
+        Versions are recorded, too: going on with others is warned of.
 
         Raises:
-            ValueError: it exists and `resume` is False, or it was begun with another configuration.
+            ValueError: it was begun with another configuration.
         """
-        if not resume:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise ValueError(
-                    f"The run folder {str(self.path)!r} exists, and nothing in it is overwritten. "
-                    "Pass --resume to go on with it, or another --run."
-                )
+        found = {
+            "python": platform.python_version(),
+            **{name: importlib.import_module(name).__version__ for name in VERSIONED},
+        }
+        if not (self / "config.json").is_file():
+            self.check_new()
             self.path.mkdir(parents=True, exist_ok=True)
-            self.write("config.json", config)
+            self.write("config.json", {**config, "command": shlex.join(sys.argv), "versions": found})
             return
-        if not self.path.exists():
-            raise ValueError(f"There is no run folder {str(self.path)!r} to resume. Leave --resume out to begin it.")
         begun = self.config
         differing = [key for key in config if json.loads(json.dumps(config[key])) != begun.get(key)]
         if differing:
             told = "; ".join(f"{key}: {begun.get(key)!r}, now {config[key]!r}" for key in differing)
             raise ValueError(f"{str(self.path)!r} was begun with another configuration ({told}). Resume with the same.")
+        if begun.get("versions", found) != found:
+            warnings.warn(
+                f"{str(self.path)!r} was begun with the versions {begun['versions']}, these are {found}: its figures "
+                "may not be those of an uninterrupted run.",
+                stacklevel=2,
+            )
 
     def write(self, name: str, content: Any) -> None:
         """JSON, all or nothing."""

@@ -99,9 +99,6 @@ class Resume(keras.callbacks.Callback):
             self._states.write(epoch + 1, self._save)
 
     def on_train_end(self, logs=None):
-        self.model._initial_epoch = None
-
-    def on_train_end(self, logs=None):
         self.model._initial_epoch = None  # Keras would begin the next `fit` there, too
 
     def discard(self) -> None:

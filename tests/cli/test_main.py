@@ -38,8 +38,12 @@ def test_killed_resumed_evaluated_exported_and_asked(tmp_path, capfd):
     process.communicate()
     assert not (run / "model.keras").exists()
 
-    output = kvision("train", *TRAIN, f"--run={run}", "--resume")
-    assert "Epoch 1/4" not in output and "Epoch 4/4" in output and f"The run folder: {run}" in output
+    output = kvision("train", f"--resume={run}")
+    assert "epoch 1/4" not in output and "epoch 4/4" in output and f"The run folder: {run}" in output
+    config = json.loads((run / "config.json").read_text())
+    assert config["epochs"] == 4 and config["command"].endswith(f"--run={run}") and "keras" in config["versions"]
+    assert set(config["fingerprint"]) == {"train", "validation"} and "kvision" in config["trained"]
+    assert "nothing is left to do" in kvision("train", f"--resume={run}")
     assert len(json.loads((run / "history.json").read_text())["val_accuracy"]) == 4
 
     output = kvision("evaluate", f"--run={run}")
@@ -113,6 +117,14 @@ def test_help_lists_the_commands(capsys):
     assert all(f"  {name} " in told for name in COMMANDS)
 
 
+def test_recipes(capsys):
+    assert main(["recipes", "ResNet"]) == 0
+    assert "arXiv:1512.03385" in capsys.readouterr().out
+    assert main(["recipes", "*cifar*"]) == 0
+    told = capsys.readouterr().out
+    assert "ResNetCIFAR" in told and "2015-12" in told and "GoogLeNet" not in told
+
+
 def test_models(capsys):
     assert main(["models", "ResNet50", "--cite"]) == 0
     told = capsys.readouterr().out
@@ -127,7 +139,9 @@ def test_models(capsys):
     [
         ("fly", 2, "there is no command 'fly'"),
         ("train --run=RUN --bogus", 2, "Unknown command line flag 'bogus'"),
-        ("train", 2, "--run"),
+        ("train", 1, "Pass --run=FOLDER to begin a run, or --resume=FOLDER"),
+        ("train --run=RUN --resume=BEGUN", 1, "Pass --run=FOLDER to begin a run, or --resume=FOLDER"),
+        ("train --run=RUN --recipe=ResNot", 1, "Did you mean"),
         ("train --run=RUN --epochs=0", 2, "epochs"),
         ("train --run=RUN extra", 1, "takes flags only. Received: extra"),
         ("train --run=RUN --model=ResNet", 1, "no network named 'ResNet'"),
@@ -136,8 +150,8 @@ def test_models(capsys):
         ("train --run=RUN --model=ResNet20 --weights=imagenet", 1, "no published tags"),
         ("train --run=RUN --model=ResNet20 --schedule=step --drops=2", 1, "--drops are parts"),
         ("train --run=EXISTING --model=ResNet20", 1, "exists, and nothing in it is overwritten"),
-        ("train --run=RUN --model=ResNet20 --resume", 1, "no run folder"),
-        ("train --run=BEGUN --model=ResNet20 --resume --epochs=7", 1, "epochs: 5, now 7"),
+        ("train --resume=RUN", 1, "is no run folder"),
+        ("train --resume=BEGUN --epochs=7", 1, "epochs: 5, now 7"),
         ("evaluate", 1, "Pass --run"),
         ("evaluate --run=EXISTING", 1, "is no run folder"),
         ("evaluate --run=BEGUN", 1, "has not ended"),
@@ -153,13 +167,14 @@ def test_models(capsys):
         ("predict --model=EXISTING EXISTING/keep.txt", 1, "no SavedModel"),
         ("models ResNet5", 1, "Did you mean"),
         ("models x*", 1, "No network matches"),
+        ("recipes x*", 1, "No recipe matches"),
     ],
 )
 def test_errors_are_one_line_and_lose_nothing(arguments, status, message, tmp_path, capsys):
     for name in ("EXISTING", "EMPTY", "BEGUN"):
         (tmp_path / name).mkdir()
     (tmp_path / "EXISTING" / "keep.txt").write_text("kept")
-    (tmp_path / "BEGUN" / "config.json").write_text('{"epochs": 5, "data": "digits"}')
+    (tmp_path / "BEGUN" / "config.json").write_text('{"epochs": 5, "data": "digits", "model": "ResNet20"}')
     for name in ("EXISTING", "EMPTY", "BEGUN", "RUN"):
         for place in "=", " ":
             arguments = arguments.replace(f"{place}{name}", f"{place}{tmp_path / name}")

@@ -1,45 +1,65 @@
-"""The optimizer that the flags of `kvision train` describe."""
+"""How the flags of `kvision train` become a recipe, and images a network's input."""
 
-from types import SimpleNamespace
+import copy
 
-import keras
-import numpy as np
 import pytest
 
-from kvision import applications
-from kvision.cli.train import loss, optimizer
-from kvision.layers import PReLU, TrainableSubsampling
-from kvision.losses import MarginLoss, SmoothedCrossentropy
+from kvision import applications, data, training
+from kvision.cli import train
+from kvision.losses import MarginLoss
 
 
-def sgd(decay, model=None):
-    schedule = dict(schedule="step", rate=0.1, drops=["0.5"], factor=0.1, warmup=0)
-    return optimizer(SimpleNamespace(epochs=2, momentum=0.9, decay=decay, **schedule), 10, model)
+def options(*arguments):
+    parsed = copy.deepcopy(train.FLAGS)
+    parsed(["kvision train", *arguments])
+    return parsed
 
 
-def test_nesterov_momentum_by_hand():
-    """On x^2 / 2 from 1, with rate 0.1 and momentum 0.9: Keras's variable looks ahead, and is 0.81, then 0.5751."""
-    x, descend = keras.Variable(1.0), sgd(decay=0.0)
-    for expected in (0.81, 0.5751):
-        descend.apply([x.value], [x])
-        assert float(x) == pytest.approx(expected, abs=1e-6)
+def recipe(*arguments, row=applications.ResNet20):
+    given = options(*arguments)
+    begun = train.begun_from(given, row)
+    return train.changed(given, begun.adapted(batch=given.batch, epochs=given.epochs))
 
 
-def test_weight_decay_is_for_kernels():
-    """Gains, offsets, biases and the slopes of PReLU (He et al., arXiv:1502.01852, section 2.1) keep their values."""
-    inputs = keras.Input((3,))
-    x = keras.layers.BatchNormalization()(keras.layers.Dense(3, kernel_initializer="ones")(inputs))
-    model = keras.Model(inputs, PReLU()(TrainableSubsampling()(keras.layers.Reshape((1, 1, 3))(x))))
-    before = [variable.numpy() for variable in model.trainable_variables]
-    sgd(0.5, model).apply([np.zeros_like(value) for value in before], model.trainable_variables)
-    for variable, value in zip(model.trainable_variables, before, strict=True):
-        expected = 0.95 * value if variable.name == "kernel" else value
-        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
+def test_without_flags_it_is_the_papers():
+    assert recipe("--recipe=ResNet", row=applications.ResNet50) == training.get_recipe("ResNet")
+
+
+def test_length_and_batch_move_the_rate_and_its_drops():
+    paper, ours = training.get_recipe("ResNetCIFAR"), recipe("--recipe=ResNetCIFAR", "--batch=32", "--epochs=41")
+    assert ours.rate == pytest.approx(paper.rate * 32 / paper.batch)
+    drops = [41 / paper.epochs * epoch for epoch in paper.schedule.at]
+    assert ours.schedule.at == pytest.approx(drops)
+
+
+def test_other_flags_are_taken_as_they_are():
+    flags = ["--rate=0.3", "--warmup=3", "--momentum=0.5", "--decay=0.01", "--smoothing=0.2", "--average=0.99"]
+    changed = recipe("--batch=16", "--epochs=10", "--schedule=step", "--drops=0.8,0.5", "--factor=0.5", *flags)
+    assert (changed.rate, changed.batch, changed.epochs, changed.warmup) == (0.3, 16, 10, 3)
+    assert (changed.momentum, changed.decay, changed.smoothing, changed.average) == (0.5, 0.01, 0.2, 0.99)
+    assert changed.schedule == training.Steps((5, 8), 0.5)
+    assert recipe("--recipe=NFNetF0").average and recipe("--recipe=NFNetF0", "--average=0").average is None
 
 
 def test_the_loss_is_that_of_the_scores():
-    options = SimpleNamespace(smoothing=0.1)
-    assert loss(options, applications.ResNet20).get_config() == SmoothedCrossentropy(0.1).get_config()
-    with pytest.raises(ValueError, match="has no label smoothing"):
-        loss(options, applications.CapsNet)
-    assert isinstance(loss(SimpleNamespace(smoothing=0.0), applications.CapsNet), MarginLoss)
+    assert isinstance(recipe(row=applications.CapsNet).loss(0.0), MarginLoss)
+    with pytest.raises(ValueError, match="smoothing"):
+        recipe("--smoothing=0.1", row=applications.CapsNet)
+    with pytest.raises(ValueError, match="for lengths of capsules, ResNet20 gives probabilities"):
+        recipe("--recipe=CapsNet")
+
+
+@pytest.mark.parametrize(
+    ("flags", "crop", "layers"),
+    [
+        ([], None, [data.RandomCropWithPadding, data.RandomFlip]),
+        (["--padding=0", "--noflip"], None, []),
+        (["--recipe=ResNetCIFAR"], None, [data.RandomCropWithPadding, data.RandomFlip]),
+        (["--recipe=GoogLeNet"], data.RandomResizedCrop, [data.RandomFlip, data.ColorJitter]),
+        (["--recipe=GoogLeNet", "--noflip"], None, [data.RandomCropWithPadding]),
+    ],
+)
+def test_images_are_augmented_as_the_recipe_or_the_flags_say(flags, crop, layers):
+    given = options(*flags)
+    made = train.augmentation(given, train.begun_from(given, applications.ResNet20), (32, 48), 10)
+    assert type(made[0]) is (crop or type(None)) and [type(layer) for layer in made[1]] == layers
