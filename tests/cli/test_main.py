@@ -80,7 +80,7 @@ def test_a_fine_tune_starts_from_a_checkpoint_and_a_folder_with_a_bad_file(tmp_p
     arguments = (
         f"--model=ResNet20 --data={tmp_path / 'photos'} --weights={tmp_path / 'start.keras'} --size=24 --epochs=1"
     )
-    assert main(["train", *arguments.split(), "--batch=4", "--rate=0", "--warmup=0", f"--run={tmp_path / 'run'}"]) == 0
+    assert main(["train", *arguments.split(), "--batch=4", "--rate=1e-30", "--warmup=0", f"--run={tmp_path / 'run'}"]) == 0
     assert "left out, unreadable" in capfd.readouterr().out and (tmp_path / "run" / "model.keras").exists()
     start = keras.models.load_model(tmp_path / "start.keras")
     tuned = keras.models.load_model(tmp_path / "run" / "model.keras")
@@ -106,9 +106,8 @@ def test_trains_in_mixed_precision_with_steps_and_smoothing(policy, tmp_path):
 def test_help_says_what_each_command_does(name, capsys):
     assert main([name, "--help"]) == 0
     told = capsys.readouterr().out
-    assert (
-        told.startswith(f"kvision {name}: ") and f"kvision {name} --" in told and "--" in told.split("kvision.cli")[1]
-    )
+    assert told.startswith(f"kvision {name}: ") and told.count(f"kvision {name}") > 1
+    assert name == "recipes" or "--" in told.split("kvision.cli")[1]  # its flags
 
 
 def test_help_lists_the_commands(capsys):
