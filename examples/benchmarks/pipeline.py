@@ -17,27 +17,14 @@ import time
 
 from absl import app, flags
 from interleaved import take_turns
+from photographs import CLASSES, HEIGHT, WIDTH, photographs
 
 IMAGES = flags.DEFINE_integer("images", 256, "JPEG files to read")
 BATCH = flags.DEFINE_integer("batch", 32, "images in a batch")
 SIZE = flags.DEFINE_integer("size", 224, "height and width of what the network sees")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "interleaved rounds")
 
-CLASSES, HEIGHT, WIDTH = 10, 375, 500
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def photographs(folder: pathlib.Path, count: int) -> None:
-    """JPEGs of the usual size: windows of the two photographs that scikit-learn ships."""
-    import tensorflow as tf
-    from sklearn.datasets import load_sample_images
-
-    photos = load_sample_images().images  # 427x640
-    for number in range(count):
-        window = tf.image.stateless_random_crop(photos[number % 2], (HEIGHT, WIDTH, 3), (0, number))
-        path = folder / f"class{number % CLASSES}" / f"{number}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        tf.io.write_file(str(path), tf.io.encode_jpeg(window, quality=90))
 
 
 def ours(folder: pathlib.Path, stages: int = 6):

@@ -38,7 +38,7 @@ def main(_):
 
     def run(*callbacks, **arguments):
         sgd = keras.optimizers.SGD(0.01, momentum=0.9, **arguments)
-        return trainer(get_model(MODEL.value)(), sgd, BATCH.value, STEPS.value, callbacks)
+        return trainer(get_model(MODEL.value)(), sgd, BATCH.value, STEPS.value, callbacks=callbacks)
 
     print(f"{MODEL.value}, batch {BATCH.value}, {os.cpu_count()} cores; images/s: median (min to max)")
     for policy in POLICIES.value:
