@@ -1,6 +1,6 @@
 """kvision report: a page to show to others, about a trained network or about several trainings of it.
 
-    kvision report runs/digits
+    kvision report runs/digits                   # or, as for the other commands: kvision report --run=runs/digits
     kvision report runs/seed0 runs/seed1 runs/seed2 --out=runs/seeds
 
 For one run folder the page is its report.html: one file with everything inside. For several, the command prints mean,

@@ -9,7 +9,20 @@ from typing import Any
 from kvision.cli.run_folder import RunFolder
 from kvision.evaluation import Evaluation, count_macs
 from kvision.visualize import confusion, curves, reliability
-from kvision.visualize.page import Facts, Folded, Headline, Picture, Section, Share, Table, Text, Verbatim, page
+from kvision.visualize.page import (
+    Beside,
+    Facts,
+    Folded,
+    Headline,
+    Number,
+    Picture,
+    Section,
+    Share,
+    Table,
+    Text,
+    Verbatim,
+    page,
+)
 
 NAMES = {
     "top1": "Top-1 accuracy",
@@ -127,12 +140,16 @@ def how_it_was_trained(config: dict[str, Any]) -> Section:
     command = config.pop("command", None)
     blocks = [Verbatim(command if isinstance(command, str) else shlex.join(map(str, command)))] if command else []
     first = ("data", "recipe", "epochs", "batch", "rate", "policy", "seed", "versions", "fingerprint")
-    facts = {key: told(config.pop(key)) for key in first if key in config}
-    blocks.append(Facts({key.capitalize(): value for key, value in facts.items()}))
+    blocks.append(settings_of({key: config.pop(key) for key in first if key in config}))
     if config:
-        rest = {key.replace("_", " ").capitalize(): told(value) for key, value in config.items()}
-        blocks.append(Folded("All other settings", [Facts(rest)]))
+        blocks.append(Folded("All other settings", [settings_of(config)]))
     return Section("How it was trained", blocks)
+
+
+def settings_of(config: dict[str, Any]) -> Facts:
+    """Those that are set."""
+    facts = {key.replace("_", " ").capitalize(): told(value) for key, value in config.items()}
+    return Facts({name: value for name, value in facts.items() if value != told(None)})
 
 
 def learning_curves(folder: RunFolder) -> Section | None:
@@ -159,7 +176,7 @@ def confusion_matrix(evaluation: Evaluation) -> Section:
     if pairs:
         rows = [(names[t], names[p], int(wrong[t, p]), Share(wrong[t, p] / supports[t])) for t, p in pairs]
         blocks.append(Table(("Most often, a", "was taken for", "images", "of the class"), rows))
-    return Section("Confusion matrix", blocks)
+    return Section("Confusion matrix", [Beside(blocks)] if len(names) <= 12 else blocks)
 
 
 def classes(evaluation: Evaluation) -> Section:
@@ -182,11 +199,12 @@ def calibration(evaluation: Evaluation) -> Section:
         return Section("Calibration", [Text("The report has no probabilities: `kvision evaluate` measures it anew.")])
     diagram = reliability(known.counts, known.confidence, known.accuracy)
     text = (
-        "Of the predictions made with a confidence of 80%, 80% should be right. Where bars end below the diagonal the "
-        "network claims too much, above it too little."
+        "Of the predictions made with a confidence of 80%, 80% should be right. Where bars end below the diagonal, the "
+        "network claims too much; above it, too little."
     )
-    figures = {NAMES[name]: figure(name, value) for name, value in known.figures.items()}
-    return Section("Calibration", [Text(text), Picture.of(diagram, "Accuracy by confidence"), Facts(figures)])
+    rows = [(NAMES[name], Number(figure(name, value))) for name, value in known.figures.items()]
+    table = Table(("figure", "value"), rows)
+    return Section("Calibration", [Text(text), Beside([Picture.of(diagram, "Accuracy by confidence"), table])])
 
 
 def mistakes(folder: RunFolder, evaluation: Evaluation) -> Section | None:
@@ -218,7 +236,7 @@ def network(model, config: dict[str, Any]) -> Section:
     paper += f", arXiv:{row.paper.arxiv}" if row.paper.arxiv else ""
     blocks = [Facts({"Row": name, "Paper": paper, **facts})]
     if row.reported:
-        reported = [(of.metric, f"{of.value:g}", of.protocol, of.where) for of in row.reported]
+        reported = [(of.metric, Number(f"{of.value:g}"), of.protocol, of.where) for of in row.reported]
         blocks.append(Text("What the authors reported, on their data:"))
         blocks.append(Table(("figure", "value", "protocol", "where"), reported))
     blocks.append(Folded("BibTeX", [Verbatim(applications.cite(row))]))
@@ -232,11 +250,11 @@ def time(folder: RunFolder, evaluation: Evaluation) -> Section | None:
         begun, ended = (datetime.datetime.fromtimestamp(file.stat().st_mtime) for file in files)
         if ended > begun:
             facts["Begun"], facts["Trained"] = (moment.isoformat(" ", "minutes") for moment in (begun, ended))
-            facts["In between"] = f"{duration((ended - begun).total_seconds())}, interruptions included"
+            facts["Duration"] = f"{duration((ended - begun).total_seconds())}, with interruptions"
     protocol = evaluation.protocol
     if seconds := protocol.get("seconds"):
-        speed = f"{evaluation.examples / seconds:,.0f} images a second"
-        facts["Evaluated"] = f"{protocol.get('date', '')} in {duration(seconds)}, {speed}"
+        facts["Evaluated"] = f"{protocol.get('date', '')} in {duration(seconds)}"
+        facts["Speed"] = f"{evaluation.examples / seconds:,.0f} images a second"
     return Section("Time", [Facts(facts)]) if facts else None
 
 

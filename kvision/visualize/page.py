@@ -46,13 +46,17 @@ class Verbatim:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names with what they stand for, one below the other."""
+    """Names with what they stand for. Short ones share a line, where there is room."""
 
     facts: Mapping[str, Any]
 
     def html(self) -> str:
-        rows = (f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in self.facts.items())
-        return f"<dl>{''.join(rows)}</dl>"
+        return f"<dl>{''.join(_fact(str(name), str(value)) for name, value in self.facts.items())}</dl>"
+
+
+def _fact(name: str, value: str) -> str:
+    kind = ' class="long"' if len(value) > 36 else ""
+    return f"<div{kind}><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,23 @@ class Share:
 
     value: float
 
+    def html(self) -> str:
+        return f'<td class="number share" style="--share:{self.value:.4f}">{self.value:.1%}</td>'
+
+
+@dataclass(frozen=True)
+class Number:
+    """A cell with a number that is written already."""
+
+    text: str
+
+    def html(self) -> str:
+        return f'<td class="number">{escape(self.text)}</td>'
+
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells: text on the left, numbers and `Share`s on the right, None as a dash.
+    """Rows of cells: text on the left, integers, `Number`s and `Share`s on the right, None as a dash.
 
     Args:
         columns: their names.
@@ -72,28 +89,25 @@ class Table:
     """
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
+    rows: Sequence[Sequence[str | int | Number | Share | None]]
 
     def html(self) -> str:
-        numeric = [bool(self.rows) and not isinstance(cell, str) for cell in (self.rows[0] if self.rows else ())]
-        numeric += [False] * (len(self.columns) - len(numeric))
+        first = self.rows[0] if self.rows else [""] * len(self.columns)
         heads = (
-            f"<th{' class=number' if right else ''}>{escape(name)}</th>"
-            for name, right in zip(self.columns, numeric, strict=True)
+            f"<th>{escape(name)}</th>" if isinstance(cell, str) else f'<th class="number">{escape(name)}</th>'
+            for name, cell in zip(self.columns, first, strict=True)
         )
         rows = (f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
         body = f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody>"
         return f'<div class="scroll"><table>{body}</table></div>'
 
 
-def _cell(cell: object) -> str:
-    if cell is None:
-        return '<td class="number">–</td>'
-    if isinstance(cell, Share):
-        return f'<td class="number share" style="--share:{cell.value:.4f}">{cell.value:.1%}</td>'
+def _cell(cell: str | int | Number | Share | None) -> str:
     if isinstance(cell, str):
         return f"<td>{escape(cell)}</td>"
-    return f'<td class="number">{cell:,}</td>' if isinstance(cell, int) else f'<td class="number">{cell:.4g}</td>'
+    if cell is None or isinstance(cell, int):
+        cell = Number("–" if cell is None else f"{cell:,}")
+    return cell.html()
 
 
 @dataclass(frozen=True)
@@ -137,6 +151,16 @@ class Folded:
 
     def html(self) -> str:
         return f"<details><summary>{escape(self.summary)}</summary>{_joined(self.blocks)}</details>"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Blocks side by side, or below each other where the page is narrow."""
+
+    blocks: Sequence[Block]
+
+    def html(self) -> str:
+        return f'<div class="beside">{"".join(f"<div>{block.html()}</div>" for block in self.blocks)}</div>'
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 def reliability(counts: Sequence[int], confidence: Sequence[float], accuracy: Sequence[float]) -> "Figure":
-    """Above, the accuracy in bins of confidence, with its distance to the confidence; below, where confidences lie.
+    """Above, how often predictions are right by how sure they are; below, how sure they are.
 
-    Bars are the accuracy of a bin, the accent is what separates it from the bin's mean confidence: a bar that ends
-    below it stands for predictions that claim too much. On the diagonal accuracy and confidence are the same.
+    A bar ends where the accuracy of its bin is. The pale end of a bar goes beyond the bin's mean confidence: these
+    predictions claim too little. What is missing up to it is hatched: these claim too much. On the dashed diagonal
+    accuracy and confidence are the same.
 
     Args:
         counts: predictions in each of M bins of equal width, from 0 to 1, as in `kvision.evaluation.Calibration`.
@@ -30,43 +31,38 @@ def reliability(counts: Sequence[int], confidence: Sequence[float], accuracy: Se
         raise ValueError(f"Each bin has a count, a confidence and an accuracy. Received: {shapes}, {counts.sum():g} in")
     if not all(0 <= value <= 1 for value in (*confidence, *accuracy)):
         raise ValueError(f"Confidence and accuracy lie in 0 to 1. Received: {confidence} and {accuracy}")
-    bins, width = len(counts), 1 / len(counts)
-    middles = (np.arange(bins) + 0.5) * width
-    figure = blank(5.4, 6.2, "Reliability")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    filled = counts > 0
+    from matplotlib.patches import Patch
+
+    width = 1 / len(counts)
+    middles = (np.arange(len(counts)) + 0.5) * width
     shares, gaps = counts / counts.sum(), np.abs(accuracy - confidence)
+    figure = blank(5.4, 6.0, f"Reliability: calibration error {(shares * gaps).sum():.1%}")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
 
     quiet(above)
-    above.bar(middles[filled], accuracy[filled], width, color=BLUE, edgecolor="white", label="accuracy")
-    lower = np.minimum(accuracy, confidence)
-    above.bar(
-        middles[filled],
-        gaps[filled],
-        width,
-        lower[filled],
-        color=ORANGE,
-        alpha=0.3,
-        edgecolor=ORANGE,
-        hatch="//",
-        linewidth=0,
-        label="distance to the confidence",
-    )
+    keys = []
+    lower, little, much = np.minimum(accuracy, confidence), accuracy > confidence, accuracy < confidence
+    for label, which, bottom, height, style in (
+        ("as often right as claimed", counts > 0, 0 * lower, lower, dict(facecolor=BLUE)),
+        ("more often", little, lower, gaps, dict(facecolor=BLUE, alpha=0.35)),
+        ("less often", much, lower, gaps, dict(facecolor="white", edgecolor=ORANGE, hatch="////")),
+    ):
+        above.bar(middles[which], height[which], 0.9 * width, bottom[which], linewidth=0, **style)
+        keys.append(Patch(linewidth=0, label=label, **style))  # of its own: there may be no such bar
     above.plot([0, 1], [0, 1], color=MUTED, linewidth=1.2, linestyle="--")
-    above.set(xlim=(0, 1), ylim=(0, 1.02))
+    above.set(xlim=(0, 1), ylim=(0, 1))
     above.set_ylabel("accuracy", color=MUTED)
-    above.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left")
-    error = float((shares * gaps).sum())
-    above.text(0.98, 0.04, f"calibration error {error:.1%}", ha="right", color=INK, fontsize=10, zorder=5)
+    legend = dict(frameon=False, fontsize=9, labelcolor=INK, loc="lower left", handlelength=1.4, columnspacing=1.2)
+    above.legend(handles=keys, **legend, bbox_to_anchor=(-0.02, 1), ncols=3)
 
     quiet(below)
-    below.bar(middles, shares, width, color=MUTED, edgecolor="white")
+    below.bar(middles, shares, 0.9 * width, color=MUTED)
     below.set_ylabel("share of\npredictions", color=MUTED)
     below.set_xlabel("confidence", color=MUTED)
     mean = {"confidence": float((shares * confidence).sum()), "accuracy": float((shares * accuracy).sum())}
     for (name, place), color in zip(mean.items(), (ORANGE, BLUE), strict=True):
         below.axvline(place, color=color, linewidth=1.6, label=f"mean {name} {place:.1%}")
-    below.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left")
+    below.legend(**legend, bbox_to_anchor=(-0.02, 1), ncols=2)
     for axes in (above, below):
         axes.grid(axis="y", color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)

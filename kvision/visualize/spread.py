@@ -35,6 +35,7 @@ def spread(figures: Mapping[str, Sequence[float]]) -> "Figure":
         axes.plot(values, [0] * len(values), "o", color=BLUE, markersize=6, alpha=0.75, clip_on=False)
         axes.set(ylim=(-1, 1), yticks=[])
         axes.margins(x=0.12)
+        axes.locator_params(axis="x", nbins=5)
         axes.set_ylabel(name, rotation=0, ha="right", va="center", color=INK, fontsize=10)
         axes.grid(axis="x", color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)

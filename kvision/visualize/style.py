@@ -14,7 +14,7 @@ body { max-width: 62rem; margin: 0 auto; padding: 3rem 1.5rem 4rem; background: 
 h1 { margin: 0; font-size: 2rem; line-height: 1.2; letter-spacing: -0.015em; overflow-wrap: anywhere; }
 header p { margin: 0.5rem 0 0; color: var(--muted); font-size: 1.0625rem; max-width: 46rem; }
 h2 { margin: 0 0 1rem; font-size: 1.25rem; letter-spacing: -0.01em; }
-section { padding: 1.75rem 0 0.75rem; border-top: 1px solid var(--line); margin-top: 1.75rem; }
+section { padding: 1.5rem 0 0; border-top: 1px solid var(--line); margin-top: 1.5rem; }
 p { max-width: 46rem; margin: 0 0 1rem; }
 .headlines { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: 0.75rem; padding: 0;
   margin: 2rem 0 1.5rem; list-style: none; }
@@ -28,10 +28,15 @@ p { max-width: 46rem; margin: 0 0 1rem; }
 nav { display: flex; flex-wrap: wrap; gap: 0.25rem 1.1rem; font-size: 0.875rem; }
 a { color: var(--accent); text-decoration: none; }
 a:hover { text-decoration: underline; }
-dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: 0.3rem 1.5rem; margin: 0 0 1rem;
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 0.3rem 2rem; margin: 0 0 1rem;
   font-size: 0.9375rem; }
+dl div { display: grid; grid-template-columns: 8.5rem 1fr; gap: 1rem; }
+dl .long { grid-column: 1 / -1; }
 dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
+.beside { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: center; }
+.beside > div { flex: 1 1 20rem; min-width: 0; }
+.beside table { min-width: 100%; }
 pre { margin: 0 0 1rem; padding: 0.8rem 1rem; background: var(--tint); border-radius: 0.5rem; font-size: 0.8125rem;
   line-height: 1.5; white-space: pre-wrap; overflow-wrap: anywhere;
   font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
@@ -45,14 +50,14 @@ th { padding: 0 1.25rem 0.4rem 0; color: var(--muted); font-size: 0.8125rem; fon
 td { padding: 0.3rem 1.25rem 0.3rem 0; border-top: 1px solid var(--line); }
 th.number, td.number { text-align: right; padding-right: 0.5rem; padding-left: 1rem; }
 td.share { min-width: 7rem;
-  background: linear-gradient(90deg, var(--bar) calc(100% * var(--share)), transparent 0) 0.75rem 50% /
-    calc(100% - 0.75rem) 65% no-repeat; }
+  background: linear-gradient(var(--bar), var(--bar)) 0.75rem 50% no-repeat;
+  background-size: calc((100% - 0.75rem) * var(--share)) 65%; }
 details { margin: 0 0 1rem; }
 summary { cursor: pointer; color: var(--accent); font-size: 0.9375rem; padding: 0.2rem 0 0.6rem; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--muted);
   font-size: 0.8125rem; }
 @media screen and (prefers-color-scheme: dark) {
-  .chart img { filter: invert(0.91) hue-rotate(180deg); }
+  .chart img { filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen; }
 }
 @media print {
   :root { --paper: #ffffff; --ink: #1f2933; --muted: #616e7c; --line: #d5dade; --tint: #f5f7f9; --accent: #2b6cb0;

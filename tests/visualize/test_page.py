@@ -5,9 +5,11 @@ import pytest
 
 from kvision.visualize import curves
 from kvision.visualize.page import (
+    Beside,
     Facts,
     Folded,
     Headline,
+    Number,
     Picture,
     Section,
     Share,
@@ -26,7 +28,9 @@ ESCAPED = "&lt;script&gt;&quot;&#x27;&amp;"
     [
         (Text(EVIL), f"<p>{ESCAPED}</p>"),
         (Verbatim(f"{EVIL}\n two"), f"<pre>{ESCAPED}\n two</pre>"),
-        (Facts({EVIL: EVIL}), f"<dl><dt>{ESCAPED}</dt><dd>{ESCAPED}</dd></dl>"),
+        (Facts({EVIL: EVIL}), f"<dl><div><dt>{ESCAPED}</dt><dd>{ESCAPED}</dd></div></dl>"),
+        (Facts({"a": 40 * "b"}), f'<dl><div class="long"><dt>a</dt><dd>{40 * "b"}</dd></div></dl>'),
+        (Beside([Text("a"), Text("b")]), '<div class="beside"><div><p>a</p></div><div><p>b</p></div></div>'),
         (
             Headline(EVIL, EVIL, EVIL),
             f"<li><span>{ESCAPED}</span><strong>{ESCAPED}</strong><small>{ESCAPED}</small></li>",
@@ -40,11 +44,11 @@ def test_everything_is_escaped(block, html):
 
 
 def test_cells_by_their_kind():
-    html = Table((EVIL, "images", "recall"), [(EVIL, 1234, Share(0.5)), ("b", 0.12345, None)]).html()
+    html = Table((EVIL, "images", "recall"), [(EVIL, 1234, Share(0.5)), ("b", Number(EVIL), None)]).html()
     assert f"<th>{ESCAPED}</th><th class=number>images</th><th class=number>recall</th>" in html.replace('"', "")
     assert f"<td>{ESCAPED}</td>" in html and '<td class="number">1,234</td>' in html
     assert '<td class="number share" style="--share:0.5000">50.0%</td>' in html
-    assert '<td class="number">0.1235</td><td class="number">–</td>' in html
+    assert f'<td class="number">{ESCAPED}</td><td class="number">–</td>' in html
     assert "<tbody></tbody>" in Table(("a", "b"), []).html()
 
 
