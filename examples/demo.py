@@ -1,4 +1,4 @@
-"""The whole path by the `kvision` command: train, evaluate, draw, export, and ask the served model about a JPEG.
+"""The whole path by the `kvision` command: train, evaluate, report, export, and ask the served model about a JPEG.
 
     make demo                           # about 2 minutes on 2 cores; at least 98.5 % of the test digits right
 
@@ -34,7 +34,8 @@ def write_jpeg() -> int:
 
 kvision("train", *TRAIN)
 kvision("evaluate")
+kvision("report")
 kvision("export")
 print(f"\n{JPEG} shows a {write_jpeg()}.")
 kvision("predict", JPEG)
-print(f"\nThe run folder: {RUN}, with curves.png, confusion.png, mistakes.png, report.json, model.keras and served/1")
+print(f"\nThe run folder: {RUN}, with report.html to look at, its pictures, report.json, model.keras and served/1")

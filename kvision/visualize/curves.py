@@ -22,7 +22,7 @@ def curves(*histories: Mapping[str, Sequence[float]] | str | os.PathLike) -> "Fi
 
     Args:
         histories: values per epoch by metric, as `model.fit(...).history` has them, or the path of a JSON file with the
-            same. `val_x` goes on the axes of `x`.
+            same. `val_x` goes on the axes of `x`, and so does `val_x_average`, of averaged weights.
 
     Raises:
         ValueError: there is no metric, or one without a value.
@@ -32,7 +32,8 @@ def curves(*histories: Mapping[str, Sequence[float]] | str | os.PathLike) -> "Fi
     if not common or not all(len(values) for history in read for values in history.values()):
         raise ValueError(f"A history has values for every metric. Received: {[dict(history) for history in read]}")
     history = {name: np.stack([h[name][: min(len(h[name]) for h in read)] for h in read]) for name in common}
-    metrics = list(dict.fromkeys(name.removeprefix("val_") for name in history))
+    names = (name.removesuffix("_average") if name.startswith("val_") else name for name in history)
+    metrics = list(dict.fromkeys(name.removeprefix("val_") for name in names))
     columns = 2 if len(metrics) == 4 else min(len(metrics), 3)
     rows = -(-len(metrics) // columns)
     figure = blank(4.6 * columns + 0.4, 3.5 * rows + 0.4, "Training history")
@@ -44,12 +45,18 @@ def curves(*histories: Mapping[str, Sequence[float]] | str | os.PathLike) -> "Fi
         axes.set_title(metric.replace("_", " "), loc="left", fontsize=11, color=INK)
         axes.set_xlabel("epoch", color=MUTED, fontsize=9)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        for name, label, color in ((metric, "training", BLUE), ("val_" + metric, "validation", ORANGE)):
+        for name, label, color, style in (
+            (metric, "training", BLUE, "-"),
+            (f"val_{metric}", "validation", ORANGE, "-"),
+            (f"val_{metric}_average", "averaged weights", ORANGE, ":"),
+        ):
             if name in history:
                 values = history[name]
                 epochs = range(1, values.shape[1] + 1)
-                style = dict(color=color, linewidth=1.8, marker="o" if len(epochs) <= 30 else None, markersize=3.5)
-                axes.plot(epochs, values.mean(0), **style, label=label)
+                marker = "o" if len(epochs) <= 30 else None
+                axes.plot(
+                    epochs, values.mean(0), style, color=color, lw=1.8, marker=marker, markersize=3.5, label=label
+                )
                 if len(values) > 1:
                     axes.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.18, linewidth=0)
         if len(axes.lines) > 1:

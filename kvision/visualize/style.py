@@ -33,7 +33,7 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr))
 dl div { display: grid; grid-template-columns: 8.5rem 1fr; gap: 1rem; }
 dl .long { grid-column: 1 / -1; }
 dt { color: var(--muted); }
-dd { margin: 0; overflow-wrap: anywhere; }
+dd { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
 .beside { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: center; }
 .beside > div { flex: 1 1 20rem; min-width: 0; }
 .beside table { min-width: 100%; }

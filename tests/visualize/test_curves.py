@@ -47,6 +47,13 @@ def test_epochs_start_at_1_and_are_whole(epochs):
     assert (axes.lines[0].get_marker() == "o") == (epochs <= 30)  # one epoch is a point, not an invisible line
 
 
+def test_averaged_weights_share_them_too():
+    history = {**HISTORY, "val_loss_average": [1.9, 1.8], "val_top5_average": [0.5], "moving_average": [1.0]}
+    found = contents(curves(history))
+    assert found["loss"][2] == ("averaged weights", [[1, 1.9], [2, 1.8]])
+    assert found["top5"] == [("averaged weights", [[1, 0.5]])] and "moving average" in found
+
+
 def test_several_trainings_have_a_mean_and_a_range(tmp_path):
     """As far as the shortest goes, of the metrics that all have."""
     (tmp_path / "history.json").write_text(json.dumps({"loss": [4.0, 3.0], "accuracy": [0.5, 0.6]}))
