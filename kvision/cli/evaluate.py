@@ -20,7 +20,8 @@ flags.DEFINE_string("model", None, "a .keras file, instead of the run's network"
 flags.DEFINE_list(
     "ensemble",
     None,
-    "run folders and .keras files, whose probabilities are averaged, each with its own preprocessing",
+    "run folders and .keras files, whose probabilities are averaged, each with its own preprocessing; the crop is that "
+    "of the first",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(

@@ -107,7 +107,7 @@ def headlines(evaluation: Evaluation, model) -> list[Headline]:
     found.append(Headline("Mistakes", f"{wrong:,}", f"of {evaluation.examples:,} images"))
     if evaluation.calibration:
         found.append(Headline(NAMES["ece"], f"{evaluation.calibration.ece:.2%}", "15 bins of confidence"))
-    found.append(Headline("Parameters", short(parameters(model)), f"{parameters(model):,}"))
+    found.append(Headline("Parameters", short(parameters(model)), f"{parameters(model):,} trainable"))
     if (macs := multiply_adds(model)) is not None:
         found.append(Headline("Multiply-adds", short(macs), "of one image"))
     return found
@@ -220,7 +220,10 @@ def network(model, config: dict[str, Any]) -> Section:
     from kvision import applications
 
     height, width, channels = ("any" if size is None else size for size in model.input_shape[1:])
-    facts: dict[str, Any] = {"Input": f"{height} x {width} x {channels}", "Parameters": f"{parameters(model):,}"}
+    facts: dict[str, Any] = {
+        "Input": f"{height} x {width} x {channels}",
+        "Parameters": f"{parameters(model):,} trainable",
+    }
     if (macs := multiply_adds(model)) is not None:
         facts["Multiply-adds"] = f"{macs:,} of one image"
     origin = getattr(model, "origin", None)

@@ -6,11 +6,13 @@ import pytest
 import tensorflow as tf
 
 from kvision import applications
+from kvision.blocks.bind import bind
 from kvision.classifier import Preprocess
 from kvision.data import Whole, evaluation_batches, load
 from kvision.evaluation import averaged, count_macs, dense, evaluate
 from kvision.evaluation.dense import Windows
 from kvision.export import for_inference
+from kvision.layers import SqueezeExcite
 
 RANDOM = np.random.default_rng(0)
 
@@ -72,35 +74,40 @@ def test_without_padding_it_is_the_mean_over_all_crops_a_stride_apart(head, acti
 
 SMALL = {
     "AlexNet": (67, dict(widths=(4, 8, 8, 8, 8), hidden=(16, 12))),
-    "ZFNet": (65, {}),
-    "VGG11": (32, dict(widths=(4, 4, 8, 8, 8), hidden=(16, 12))),
     "VGG16BN": (32, dict(depths=(1, 1, 1, 1, 1), widths=(4, 4, 8, 8, 8), hidden=(16,))),
     "NIN": (16, {}),
     "GoogLeNet": (64, dict(stages=(((4, 2, 4, 2, 4, 4),),) * 3)),
     "LeNet5": (32, {}),
-    "ResNet20": (16, dict(depths=(1, 1, 1), widths=(16, 16, 16))),
-    "SEResNet18": (32, dict(depths=(1, 1, 1, 1), widths=(16, 16, 16, 16))),
+    "ResNet20": (16, dict(depths=(1, 1, 1), widths=(16, 16, 16), attend=bind(SqueezeExcite, ratio=4))),
     "MCDNNColumnMNIST": (29, dict(layers="4C4-MP2-6C5-MP3-8N")),
 }
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_on_the_training_size_nothing_changes(name, tmp_path):
+def small(name):
+    """A network of few parameters, and images of its size."""
     size, changes = SMALL[name]
     row = getattr(applications, name)
     keras.utils.set_random_seed(1)
     model = row(input_shape=(size, size, row.input_shape[2]), classes=5, **changes).with_preprocess(Preprocess())
-    if name != "LeNet5":
-        opinionated(model)
+    return model if name == "LeNet5" else opinionated(model), images(size, channels=row.input_shape[2])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_on_the_training_size_nothing_changes(name):
+    model, x = small(name)
     whole = dense(model)
-    x = images(size, channels=row.input_shape[2])
     np.testing.assert_allclose(whole(x), model(x), atol=1e-6)
     assert np.ptp(np.asarray(model(x)), axis=0).max() > 1e-4 and whole.origin == model.origin
     assert whole.input_shape[1:3] == (None, None) and whole.output_shape == (None, 5)
-    larger = images(size + 9, size + 35, row.input_shape[2])
+    larger = np.pad(x, ((0, 0), (3, 5), (20, 13), (0, 0)))
+    np.testing.assert_allclose(np.sum(whole(larger), axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["LeNet5", "VGG16BN"])
+def test_saved_and_read_again_and_in_the_form_that_is_served(name, tmp_path):
+    model, x = small(name)
+    whole, larger = dense(model), np.pad(x, ((0, 0), (3, 5), (20, 13), (0, 0)))
     answer = whole.predict(larger, verbose=0)
-    np.testing.assert_allclose(answer.sum(1), 1, atol=1e-5)
-    # Saved and read again, and in the form in which it is served.
     model.save(tmp_path / "model.keras")
     np.testing.assert_allclose(dense(keras.models.load_model(tmp_path / "model.keras"))(larger), answer, atol=1e-6)
     whole.save(tmp_path / "whole.keras")
