@@ -38,7 +38,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
     their steps until its scale is small enough. Without it they break the weights, and the next loss tells.
 
     Costs a comparison in each step; Keras has read the loss already. With `steps_per_execution` above 1 the steps are
-    executed one by one, and nothing is gained by it. Where several replicas train, the error names the step alone.
+    executed one by one, and nothing is gained by it. Where several replicas train, the weights are updated all the
+    same, and the error names the step alone.
 
     Raises:
         NonFiniteError: from `fit`.
@@ -67,8 +68,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):  # the mean of the epoch so far
-            where, layer, variable = _look_for_it(self.model, self._batch) if self._alone else ("", None, None)
-            step = self._step if self._alone else batch + 1
+            where, layer, variable, step = "The weights have been updated with it.", None, None, batch + 1
+            if self._alone:
+                (where, layer, variable), step = _look_for_it(self.model, self._batch), self._step
             message = f"The loss is {logs['loss']} in epoch {self._epoch}, step {step} (counted from 1). {where}"
             self._stop(message, step, layer, variable)
 

@@ -87,7 +87,8 @@ class Progress(keras.callbacks.Callback):
 
     def _seen(self) -> float:
         """The images of this epoch's steps: the weights of the mean that Keras's loss metric takes over them."""
-        return float(next(metric for metric in self.model.metrics if metric.name == "loss").count)
+        mean = next(metric for metric in self.model.metrics if metric.name == "loss")
+        return float(keras.ops.convert_to_numpy(mean.count))
 
 
 def _clock(seconds: float) -> str:

@@ -102,10 +102,10 @@ class WeightAverage(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._seen is None:  # by now the optimizer is restored, if it is
-            self._seen = int(self.model.optimizer.iterations)
+            self._seen = int(ops.convert_to_numpy(self.model.optimizer.iterations))
 
     def on_train_batch_end(self, batch, logs=None):
-        seen = int(self.model.optimizer.iterations)
+        seen = int(ops.convert_to_numpy(self.model.optimizer.iterations))
         if seen != self._seen:
             decay = min(self.decay, (1 + self._updates) / (10 + self._updates)) if self.warmup else self.decay
             self._update(ops.convert_to_tensor(1 - decay, "float32"))
