@@ -80,7 +80,8 @@ def test_a_fine_tune_starts_from_a_checkpoint_and_a_folder_with_a_bad_file(tmp_p
     arguments = (
         f"--model=ResNet20 --data={tmp_path / 'photos'} --weights={tmp_path / 'start.keras'} --size=24 --epochs=1"
     )
-    assert main(["train", *arguments.split(), "--batch=4", "--rate=1e-30", "--warmup=0", f"--run={tmp_path / 'run'}"]) == 0
+    arguments = [*arguments.split(), "--batch=4", "--rate=1e-30", "--warmup=0"]
+    assert main(["train", *arguments, f"--run={tmp_path / 'run'}"]) == 0
     assert "left out, unreadable" in capfd.readouterr().out and (tmp_path / "run" / "model.keras").exists()
     start = keras.models.load_model(tmp_path / "start.keras")
     tuned = keras.models.load_model(tmp_path / "run" / "model.keras")
