@@ -25,7 +25,8 @@ setup(
         "importlib_resources",  # tensorflow-datasets imports it and names it for old Pythons only
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.9"],
+        "tensorboard": ["tensorboard"],
+        "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.9", "tensorboard"],
         "parity": ["torch", "timm", "torchvision", "torchdiffeq>=0.2"],
     },
     entry_points={"console_scripts": ["kvision=kvision.cli.main:main"]},

@@ -54,6 +54,12 @@ flags.DEFINE_list(
     "from which the network's crop would be cut",
     flag_values=FLAGS,
 )
+flags.DEFINE_bool(
+    "average",
+    False,
+    "measure the run's averaged weights; the report goes to `average` in its folder",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("out", None, "folder of the report; by default the run folder", flag_values=FLAGS)
 
 
@@ -62,6 +68,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
         raise ValueError(f"evaluate takes flags only. Received: {' '.join(arguments)}")
     import dataclasses
     import datetime
+    import os
     import pathlib
     import time
 
@@ -69,10 +76,14 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     from kvision.cli.left_out import report
     from kvision.cli.run_folder import RunFolder
 
-    members = options.ensemble or [options.model or options.run]
+    if options.average and (options.model or options.ensemble or not options.run):
+        raise ValueError("--average is about the network of a --run.")
+    own = RunFolder(options.run).trained_average() if options.average else options.run
+    members = options.ensemble or [options.model or own]
     folders = [name for name in (options.run, *members) if name and not is_file(name)]
     config = RunFolder(folders[0]).config if folders else {}
-    source, out = options.data or config.get("data"), options.out or options.run
+    source = options.data or config.get("data")
+    out = options.out or (os.path.join(options.run, "average") if options.average else options.run)
     if source is None or out is None or members == [None]:
         raise ValueError("Pass --run, or --model with --data and --out, or --ensemble with --out.")
     models, preprocess = networks(members)

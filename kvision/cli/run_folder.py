@@ -37,7 +37,20 @@ class RunFolder:
 
     @property
     def average(self) -> pathlib.Path:
+        """Where the network with averaged weights is, or will be."""
         return self / "average.keras"
+
+    def trained_average(self) -> str:
+        """Its file.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if not self.average.is_file():
+            raise ValueError(
+                f"{str(self.path)!r} has no averaged weights. `kvision train --average=0.999` keeps them until it ends."
+            )
+        return str(self.average)
 
     @property
     def config(self) -> dict[str, Any]:

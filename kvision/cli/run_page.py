@@ -139,6 +139,8 @@ def how_it_was_trained(config: dict[str, Any]) -> Section:
     config = {key: value for key, value in config.items() if key != "class_names"}
     command = config.pop("command", None)
     blocks = [Verbatim(command if isinstance(command, str) else shlex.join(map(str, command)))] if command else []
+    if trained := config.pop("trained", None):
+        blocks.append(Verbatim(trained))
     first = ("data", "recipe", "epochs", "batch", "rate", "policy", "seed", "versions", "fingerprint")
     blocks.append(settings_of({key: config.pop(key) for key in first if key in config}))
     if config:

@@ -10,6 +10,7 @@ last epoch with --resume, which knows all other flags from the run folder.
 """
 
 import dataclasses
+import importlib.util
 import warnings
 
 from absl import flags
@@ -102,6 +103,8 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     from kvision import applications, data, training, visualize
     from kvision.cli.left_out import report
 
+    if options.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ValueError("--tensorboard needs the package of that name: pip install tensorboard")
     row = applications.get_model(options.model)
     recipe = begun_from(options, row)
     train, validation = (

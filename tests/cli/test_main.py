@@ -96,11 +96,15 @@ def test_trains_in_mixed_precision_with_steps_and_smoothing(policy, tmp_path):
 
     run = tmp_path / "run"
     arguments = ["--epochs=1", "--batch=256", "--schedule=step", "--smoothing=0.1", f"--policy={policy}"]
-    assert main(["train", *TRAIN, *arguments, f"--run={run}"]) == 0
+    assert main(["train", *TRAIN, *arguments, "--average=0.5", "--tensorboard", f"--run={run}"]) == 0
+    assert list(run.glob("tensorboard/*/events.out.*"))
     model = keras.models.load_model(run / "model.keras")
     assert model.get_layer("conv1").compute_dtype == policy.removeprefix("mixed_")
     assert all(variable.dtype == "float32" for variable in model.trainable_variables)
-    assert np.isfinite(json.loads((run / "history.json").read_text())["loss"]).all()
+    history = json.loads((run / "history.json").read_text())
+    assert np.isfinite(history["loss"]).all() and "val_loss_average" in history
+    average = keras.models.load_model(run / "average.keras")
+    assert average.origin == model.origin and not np.array_equal(average.weights[0], model.weights[0])
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -153,6 +157,7 @@ def test_models(capsys):
         ("train --resume=RUN", 1, "is no run folder"),
         ("train --resume=BEGUN --epochs=7", 1, "epochs: 5, now 7"),
         ("evaluate", 1, "Pass --run"),
+        ("evaluate --run=BEGUN --average", 1, "has no averaged weights"),
         ("evaluate --run=EXISTING", 1, "is no run folder"),
         ("evaluate --run=BEGUN", 1, "has not ended"),
         ("evaluate --run=BEGUN --ensemble=BEGUN,nowhere.keras", 1, "has not ended"),
