@@ -5,8 +5,6 @@ import json
 import os
 import pathlib
 import platform
-import shlex
-import sys
 import warnings
 from typing import Any
 
@@ -74,10 +72,10 @@ class RunFolder:
                 f"`kvision train --resume={self.path}` goes on with it; or pass another --run."
             )
 
-    def begin(self, config: dict[str, Any]) -> None:
+    def begin(self, config: dict[str, Any], command: str) -> None:
         """Creates the folder with this configuration, or goes on in one that was begun with the same.
 
-        Versions are recorded, too: going on with others is warned of.
+        The command that began it and versions are recorded, too: going on with other versions is warned of.
 
         Raises:
             ValueError: it was begun with another configuration.
@@ -89,7 +87,7 @@ class RunFolder:
         if not (self / "config.json").is_file():
             self.check_new()
             self.path.mkdir(parents=True, exist_ok=True)
-            self.write("config.json", {**config, "command": shlex.join(sys.argv), "versions": found})
+            self.write("config.json", {**config, "command": command, "versions": found})
             return
         begun = self.config
         differing = [key for key in config if json.loads(json.dumps(config[key])) != begun.get(key)]

@@ -11,6 +11,7 @@ last epoch with --resume, which knows all other flags from the run folder.
 
 import dataclasses
 import importlib.util
+import shlex
 import warnings
 
 from absl import flags
@@ -126,7 +127,10 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
             "class_names": list(train.class_names),
             "fingerprint": {split.name: split.fingerprint for split in (train, validation)},
             "trained": str(recipe),
-        }
+        },
+        shlex.join(
+            ["kvision", "train", *(options[name].serialize() for name in names(options) if options[name].present)]
+        ),
     )
     resume = training.Resume(folder / "state")
     callbacks = [*recipe.callbacks(model, resume), training.StopOnNonFinite(), training.Progress(), resume]
