@@ -18,7 +18,7 @@ class RunFolder:
     state/           the last epochs, for `kvision train --resume`
     model.keras      the trained network; average.keras, if asked for, is the same with its averaged weights
     history.json     loss and metrics of every epoch; curves.png draws them
-    report.json      the evaluation; confusion.png and mistakes.png draw it, report.html shows everything
+    report.json      the evaluation; confusion, reliability and mistakes .png draw it, report.html shows everything
     tensorboard/     events, if asked for
     served/1         the exported SavedModel
     """
