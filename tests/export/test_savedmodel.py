@@ -96,6 +96,18 @@ def test_another_process_without_keras_answers_the_same(exported, tmp_path):
             assert labels == [""] * 3 and scores == [0.0] * 3
 
 
+def test_an_error_instead_and_a_limit_of_pixels(tmp_path):
+    contents = list(files().values())[:2]
+    folder = savedmodel(network(), tmp_path, on_error="raise", max_pixels=200 * 120)
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    assert serve(images=tf.constant(contents))["ok"].numpy().tolist() == [True, True]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no JPEG, PNG, GIF, BMP or WebP file"):
+        serve(images=tf.constant([*contents, b"garbage"]))
+    larger = tf.io.encode_png(tf.zeros((201, 120, 3), tf.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more pixels than the limit of.*24000.*201 120"):
+        serve(images=tf.stack([larger]))
+
+
 @pytest.mark.parametrize("constants", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_tensor_signature(tmp_path, dtype, constants):
@@ -181,6 +193,8 @@ def test_grey_models_and_models_of_any_size(tmp_path):
     [
         (dict(labels=LABELS[:3]), "`labels` has one name for each of the model's 7 classes. Received: 3"),
         (dict(top=0), "`top` is at least 1"),
+        (dict(max_pixels=0), "so is `max_pixels`"),
+        (dict(on_error="skip"), '`on_error` is "mark" or "raise"'),
         (dict(dtype="int8"), "`dtype` is"),
         (dict(preprocess=replace(PREPROCESS, mean=(0.5,) * 2, std=(0.5,) * 2)), "for 2 channels"),
     ],
