@@ -2,6 +2,10 @@ import pathlib
 
 from setuptools import find_packages, setup
 
+SERVING = ["tensorflow-serving-api>=2.21"]  # warm-up requests, and clients
+ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]
+LITERT = ["ai-edge-litert>=2"]
+
 setup(
     name="kvision",
     version="0.1.0",
@@ -25,8 +29,11 @@ setup(
         "importlib_resources",  # tensorflow-datasets imports it and names it for old Pythons only
     ],
     extras_require={
+        "serving": SERVING,
+        "onnx": ONNX,
+        "litert": LITERT,
         "tensorboard": ["tensorboard"],
-        "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.9", "tensorboard"],
+        "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.9", "tensorboard", *SERVING, *ONNX, *LITERT],
         "parity": ["torch", "timm", "torchvision", "torchdiffeq>=0.2"],
     },
     entry_points={"console_scripts": ["kvision=kvision.cli.main:main"]},

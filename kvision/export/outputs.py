@@ -1,10 +1,10 @@
 """What a served network answers beside its scores: features, and any other tensor of its graph."""
 
 import difflib
-import warnings
 from collections.abc import Mapping
 
 import keras
+from absl import logging
 
 TAKEN = ("images", "pixels", "scores", "labels", "ok", "features")
 
@@ -27,10 +27,10 @@ def with_outputs(
     if features:
         tensor = _last_dense_input(model) if features is True else _output(model, features)
         if tensor is None:
-            warnings.warn(
-                f"'{model.name}' has no dense layer, and is exported without the signature `features`. Name a layer by "
+            logging.warning(
+                "'%s' has no dense layer, and is exported without the signature `features`. Name a layer by "
                 "features=..., or pass features=False.",
-                stacklevel=4,
+                model.name,
             )
         else:
             tensors["features"] = tensor

@@ -53,7 +53,7 @@ def savedmodel(
         constants: True freezes the weights into the graph: faster, for models below 1.9 GB, and slower to load.
         top: how many classes `serving_default` answers; all, where there are fewer.
         features: the layer whose output the signature `features` gives; True for the input of the last dense layer
-            (with a warning where there is none), False for no such signature.
+            (where there is none it is left out, and the log says so), False for no such signature.
         outputs: more answers of `serving_default` and `tensor`, by name: a layer, or a tensor of the model's graph,
             such as `{"crops": "st"}` for what a spatial transformer saw. Float32, and zero for images that are not ok.
         on_error: "mark" images that cannot be decoded as not ok, or "raise": then one fails its whole batch.

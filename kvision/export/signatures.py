@@ -52,8 +52,8 @@ class PixelModule(tf.Module):
                     f"{nbytes / 1e9:.1f} GB of weights do not fit into a graph (2 GB at most). Use constants=False."
                 )
         # Every signature calls this one: the network is traced, and its constants are written, once.
-        pixels = tf.TensorSpec([None, *self.size, self.channels], tf.float32, "pixels")
-        self.answers = tf.function(self._answer, autograph=False).get_concrete_function(pixels)
+        self.signature = [tf.TensorSpec([None, *self.size, self.channels], tf.float32, "pixels")]
+        self.answers = tf.function(self._answer, autograph=False).get_concrete_function(*self.signature)
         used = {id(variable) for variable in self.answers.graph.variables}  # not those of dropout's random states
         self.weights = [v.value for v in network.variables if id(v.value) in used]
 
@@ -76,14 +76,19 @@ class EncodedModule(tf.Module):
 
     def __init__(self, network: PixelModule, labels: list[str], top: int, on_error: str, max_pixels: int):
         super().__init__(name="kvision")
+        if network.channels not in (1, 3):
+            raise ValueError(
+                f"Encoded images have 1 or 3 channels. Received: a model of images with {network.channels}; ONNX and "
+                "LiteRT files take any."
+            )
         self.network = network
         self._labels, self._top = tuple(labels), top
         self._on_error, self._max_pixels = on_error, max_pixels
 
     def signatures(self) -> dict:
         """The traced functions by name."""
-        images, pixels = tf.TensorSpec([None], tf.string, "images"), self.network.answers.structured_input_signature[0]
-        functions = {"serving_default": (self._serve, images), "tensor": (self.network.tensor, *pixels)}
+        images, (pixels,) = tf.TensorSpec([None], tf.string, "images"), self.network.signature
+        functions = {"serving_default": (self._serve, images), "tensor": (self.network.tensor, pixels)}
         if "features" in self.network.answers.structured_outputs:
             functions["features"] = self._features, images
         return {
@@ -147,8 +152,8 @@ def _shapes(model, preprocess: Preprocess) -> tuple[int, tuple[int, int], int]:
             f"outputs {[tensor.shape for tensor in model.outputs]}"
         )
     shape = model.inputs[0].shape
-    if len(shape) != 4 or shape[-1] not in (1, 3):
-        raise ValueError(f"Encoded images have 1 or 3 channels. Received: a model with input {shape}")
+    if len(shape) != 4:
+        raise ValueError(f"An image is (H, W, C). Received: a model with input {shape}")
     # A model of a fixed size is served at that size, whatever its checkpoint was evaluated at.
     size = shape[1:3] if None not in shape[1:3] else preprocess.size
     if size is None:
