@@ -58,7 +58,8 @@ def for_inference(model: keras.Model, dtype: str = "float32", surgery: Surgery |
     originals = {}
 
     def inference_form(layer):
-        return layer.for_inference() if surgery.layers and hasattr(layer, "for_inference") else layer
+        wanted = surgery.layers or id(layer) in moved.layers  # a matrix product has no strides
+        return layer.for_inference() if wanted and hasattr(layer, "for_inference") else layer
 
     def precision(layer) -> str:
         if isinstance(layer, POOLS) or id(layer) in outputs or dtype == "float32":
@@ -76,7 +77,8 @@ def for_inference(model: keras.Model, dtype: str = "float32", surgery: Surgery |
                 changes["use_bias"] = True
             config = layer.get_config()
             changes |= {key: "zeros" for key in config if key.endswith("kernel_initializer")}  # overwritten below
-            copy = inference_form(type(layer).from_config({**config, **changes}))
+            copy = type(layer).from_config({**config, **changes})
+            copy = copy if graph is layer else copy.for_inference()
             if id(layer) in moved.layers:
                 strides = {"strides": moved.layers[id(layer)], "padding": "valid"}
                 copy = type(copy).from_config({**copy.get_config(), **strides})

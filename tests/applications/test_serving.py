@@ -1,14 +1,20 @@
 """Every kind of network exports, and a process without Keras and kvision answers what the network answers."""
 
+import pathlib
+import re
+
 import keras
 import numpy as np
 import pytest
 
 from kvision import applications
 from kvision.classifier import Preprocess
+from kvision.evaluation import ensemble
 from kvision.export import savedmodel
 from tests.applications.test_contract import TINY
-from tests.serving import ask
+from tests.serving import ask, operations
+
+README = pathlib.Path(__file__).parents[2] / "README.md"
 
 
 def spread_out(model) -> None:
@@ -25,12 +31,32 @@ def spread_out(model) -> None:
             variable.assign(random.normal(0, deviation, variable.shape))
 
 
-def test_every_kind_of_network_is_served_without_keras(tmp_path):
-    questions, expected, random = {}, {}, np.random.default_rng(1)
-    for number, tiny in enumerate(TINY):
+def committees():
+    """Networks of networks, by name."""
+    small = dict(classes=5, depths=(1, 1, 1), widths=(16, 16, 16))
+    first, second = (applications.ResNet20(input_shape=(size, size, 3), **small) for size in (16, 24))
+    column = applications.MCDNNColumnMNIST(input_shape=(14, 17, 3), layers="4C3-MP2-6C2-MP3-8N", classes=5)
+    brighter = keras.layers.Rescaling(2.0)
+    yield "ensemble", ensemble([first, second], [Preprocess((0.5,), (0.3,)), Preprocess()])
+    yield "MCDNN", applications.mcdnn.MCDNN([column, (brighter, column)])
+
+
+def networks():
+    for tiny in TINY:
         model = tiny(input_shape=(*tiny.shape[:2], 3), classifier_activation=None)
         spread_out(model)
-        folder = savedmodel(model, tmp_path / f"{number}-{tiny.row.name}", preprocess=Preprocess((0.5,), (0.3,)))
+        yield tiny.row.name, model
+    for name, model in committees():
+        spread_out(model)
+        yield name, model
+
+
+def test_every_kind_of_network_is_served_without_keras(tmp_path):
+    questions, expected, random, used = {}, {}, np.random.default_rng(1), set()
+    for number, (name, model) in enumerate(networks()):
+        half = Preprocess((0.5,), (0.3,))
+        folder = savedmodel(model, tmp_path / f"{number}-{name}", preprocess=half, features=False)
+        used |= operations(folder)
         pixels = random.uniform(0, 128, (2, *model.input_shape[1:])) + [[[[0, 0, 128]]], [[[128, 64, 0]]]]
         questions[folder] = pixels.astype("float32")
         expected[folder] = model.predict_on_batch((questions[folder] / 255 - 0.5) / 0.3)
@@ -41,6 +67,10 @@ def test_every_kind_of_network_is_served_without_keras(tmp_path):
             assert np.ptp(scores, axis=0).max() > 1e-3 * largest, f"{name}: the scores do not depend on the image"
             difference = np.abs(answers[folder] - scores).max() / largest
             assert difference < 1e-5, f"{name}, oneDNN {onednn}: {difference:.1e} of the largest logit"
+    (listed,) = re.findall(r"<!-- operations -->(.*?)<!-- /operations -->", README.read_text(), re.DOTALL)
+    assert sorted(used) == listed.replace("`", "").split(), (
+        f"the README lists other operations: {' '.join(sorted(used))}"
+    )
 
 
 def slow(name):

@@ -1,13 +1,20 @@
 """The inference form answers the same as the model, with fewer layers."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import pytest
 
 from kvision import applications
 from kvision.blocks.conv import At, conv_norm, conv_norm_relu, prelu
-from kvision.export import for_inference
-from kvision.layers import BatchNormalization
+from kvision.classifier import Preprocess
+from kvision.evaluation import count_macs
+from kvision.export import Surgery, for_inference
+from kvision.export.signatures import PixelModule
+from kvision.layers import BatchNormalization, ScaledStdConv2D, StochasticDepth
 
 RANDOM = np.random.default_rng(0)
 
@@ -82,6 +89,52 @@ def test_half_precision_where_a_batch_norm_stays(dtype):
     assert (norm.variable_dtype, norm.compute_dtype) == ("float32", dtype)
     expected = np.array(model(x))
     assert np.abs(np.array(folded(x)) - expected).max() < 2e-2 * np.abs(expected).max()
+
+
+class Step(NamedTuple):
+    """One of the surgery's: a network on which it shows, and how."""
+
+    name: str
+    row: applications.Variant
+    changes: dict
+    shows: Callable
+
+
+TINY_RESNET = dict(depths=(1, 1, 1, 1), widths=(4, 8, 8, 8))
+STEPS = [
+    Step(
+        "batch_norms", applications.ResNet50, TINY_RESNET, lambda model: -sum("moving" in v.path for v in model.weights)
+    ),
+    Step("strides", applications.ResNet50, TINY_RESNET, lambda model: -count_macs(model)),
+    Step(
+        "layers", applications.NFResNet26, dict(depths=(1, 1), widths=(16, 24)), lambda model: len(standardised(model))
+    ),
+]
+
+
+def standardised(model) -> list:
+    """The layers without standardised kernels: all, once they are worked out."""
+    return [layer for layer in model.layers if not isinstance(layer, ScaledStdConv2D)]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_each_step_of_the_surgery_can_be_left_out(step):
+    model = randomized(step.row(input_shape=(48, 32, 3), classes=5, classifier_activation=None, **step.changes))
+    x = RANDOM.normal(size=(2, 48, 32, 3)).astype("float32")
+    none = Surgery(batch_norms=False, strides=False, layers=False)
+    for surgery in (none, replace(none, **{step.name: True}), replace(Surgery(), **{step.name: False})):
+        expected, answer = np.array(model(x)), np.array(for_inference(model, surgery=surgery)(x))
+        assert np.abs(expected - answer).max() <= 1e-5 * np.abs(expected).max()
+    without, alone = (for_inference(model, surgery=one) for one in (none, replace(none, **{step.name: True})))
+    assert step.shows(alone) > step.shows(without)
+    assert step.shows(for_inference(model)) >= step.shows(alone)
+
+
+def test_nothing_is_saved_of_dropout_and_stochastic_depth():
+    layers = [keras.layers.Dense(4), keras.layers.Dropout(0.5), StochasticDepth(0.5, seed=1), keras.layers.Flatten()]
+    module = PixelModule(randomized(chain(*layers)), Preprocess())
+    assert [(v.dtype, v.shape.rank) for v in module.weights] == [("float32", 2), ("float32", 1)]
+    assert not {node.op for node in module.answers.graph.as_graph_def().node} & {"StatelessRandomUniformV2", "Select"}
 
 
 def test_the_model_itself_is_untouched():
