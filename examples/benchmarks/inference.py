@@ -1,13 +1,16 @@
-"""How fast is the exported SavedModel, against what `model.export()` writes of keras.applications' network, or timm?
+"""How fast is the exported SavedModel, against what `model.export()` writes of keras.applications' network, and others?
 
     python examples/benchmarks/inference.py                     # ResNet50, float32 and bfloat16, about 3 minutes
+    python examples/benchmarks/inference.py --batches=1,8 --peer=keras,onnx                   # and ONNX Runtime
+    python examples/benchmarks/inference.py --model=DenseNet121 --peer=unfolded               # what the surgery brings
     python examples/benchmarks/inference.py --model=SEResNeXt50 --peer=legacy_seresnext50_32x4d     # timm, on PyTorch
     python examples/benchmarks/inference.py --model=ViT_B16 --peer=layers       # the same from Keras's own layers
 
 All start from the same kind of random weights, with statistics and offsets as after training (a graph with all-zero
 biases is optimized differently), are exported under the same precision, loaded again, and asked in turn. kvision
-exports twice: with its weights as variables, and frozen into the graph (`constants=True`). timm's network answers in
-the memory format that PyTorch advises for convolutions, its weights in the same precision.
+exports twice: with its weights as variables, and frozen into the graph (`constants=True`). ONNX Runtime has the same
+network as kvision, in float32 in every line, on as many threads as cores. timm's network answers in the memory format
+that PyTorch advises for convolutions, its weights in the same precision.
 """
 
 import os
@@ -22,11 +25,16 @@ from interleaved import take_turns
 MODEL = flags.DEFINE_string(
     "model", "ResNet50", "a name of kvision.applications, and of keras.applications where that is the peer"
 )
-PEER = flags.DEFINE_string("peer", "keras", "keras (applications), layers (a ViT from Keras's), or a name of timm's")
+PEER = flags.DEFINE_list(
+    "peer",
+    ["keras"],
+    "keras (applications), unfolded (kvision's variables without surgery), onnx (ONNX Runtime), layers (a ViT from "
+    "Keras's), or a name of timm's; several, with commas",
+)
 DTYPES = flags.DEFINE_list("dtypes", ["float32", "bfloat16"], "precisions; keras exports under mixed_<dtype>")
 ROUNDS = flags.DEFINE_integer("rounds", 7, "interleaved rounds")
-STEPS = flags.DEFINE_integer("steps", 4, "calls in a round")
-BATCH = flags.DEFINE_integer("batch", 8, "images in a call")
+STEPS = flags.DEFINE_integer("steps", 4, "calls in a round, and as many times more as the largest batch is larger")
+BATCHES = flags.DEFINE_list("batches", ["8"], "images in a call")
 SIZE = flags.DEFINE_integer("size", 224, "height and width of the images")
 
 
@@ -43,43 +51,68 @@ def trained(model):
     return model
 
 
+def timed(ask, images):
+    """A function that asks so many times and returns the images per second."""
+    calls = STEPS.value * max(map(int, BATCHES.value)) // len(images)
+
+    def run():
+        start = time.perf_counter()
+        for _ in range(calls):
+            ask()
+        return len(images) * calls / (time.perf_counter() - start)
+
+    run()
+    return run
+
+
 def server(path, signature, images):
-    """A function that asks a loaded SavedModel `STEPS` times and returns its images per second."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
     function = loaded.signatures[signature]
     (name,) = function.structured_input_signature[1]
     inputs = {name: tf.constant(images)}
-
-    def run():
-        start = time.perf_counter()
-        for _ in range(STEPS.value):
-            for value in function(**inputs).values():
-                value.numpy()
-        return len(images) * STEPS.value / (time.perf_counter() - start)
-
-    run()
+    run = timed(lambda: [value.numpy() for value in function(**inputs).values()], images)
     run.loaded = loaded  # a signature does not keep its model alive
     return run
 
 
-def torch_server(images, dtype):
+def onnx_server(path, images):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return timed(lambda: session.run(None, {"pixels": images}), images)
+
+
+def torch_server(name, images, dtype):
     import timm
     import torch
 
-    model = timm.create_model(PEER.value).eval().to(getattr(torch, dtype), memory_format=torch.channels_last)
+    model = timm.create_model(name).eval().to(getattr(torch, dtype), memory_format=torch.channels_last)
     inputs = torch.from_numpy(images).to(getattr(torch, dtype)).permute(0, 3, 1, 2)  # as memory: channels last
 
     @torch.inference_mode()
-    def run():
-        start = time.perf_counter()
-        for _ in range(STEPS.value):
-            model(inputs).float().numpy()
-        return len(images) * STEPS.value / (time.perf_counter() - start)
+    def ask():
+        model(inputs).float().numpy()
 
-    run()
-    return run
+    return timed(ask, images)
+
+
+def keras_export(kind, dtype, shape, path):
+    import keras
+
+    import kvision
+
+    keras.config.set_dtype_policy(dtype if dtype == "float32" else f"mixed_{dtype}")
+    if kind == "keras":
+        model = getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape)
+    else:
+        model = stock_vit.layers(getattr(kvision.applications, MODEL.value).architecture, shape)
+    trained(model).export(str(path), verbose=False)
+    keras.config.set_dtype_policy("float32")
+    return path
 
 
 def main(_):
@@ -89,36 +122,48 @@ def main(_):
 
     import kvision
     from kvision.classifier import Preprocess
+    from kvision.export import Surgery
 
-    print(f"{MODEL.value}, batch {BATCH.value} at {SIZE.value}, {os.cpu_count()} cores, ", end="")
+    print(f"{MODEL.value} at {SIZE.value}, {os.cpu_count()} cores, ", end="")
     print(f"keras {keras.__version__}, tensorflow {tf.__version__}; images/s: median (min to max)")
     shape = (SIZE.value, SIZE.value, 3)
-    images = np.random.default_rng(0).uniform(0, 255, (BATCH.value, *shape)).astype("float32")
+    ours = trained(getattr(kvision.applications, MODEL.value)(input_shape=shape))
     folder = pathlib.Path(tempfile.mkdtemp())
     for dtype in DTYPES.value:
-        ours = trained(getattr(kvision.applications, MODEL.value)(input_shape=shape))
-        paths = {
-            kind: kvision.export.savedmodel(
-                ours, folder / f"{kind}-{dtype}", preprocess=Preprocess(), dtype=dtype, constants=kind == "constants"
+
+        def export(kind, dtype=dtype, **options):
+            return kvision.export.savedmodel(
+                ours, folder / dtype / kind, preprocess=Preprocess(), dtype=dtype, **options
             )
-            for kind in ("variables", "constants")
-        }
-        runs = {f"kvision {kind}": server(path, "tensor", images) for kind, path in paths.items()}
-        if PEER.value in ("keras", "layers"):
-            keras.config.set_dtype_policy(dtype if dtype == "float32" else f"mixed_{dtype}")
-            if PEER.value == "keras":
-                theirs = getattr(keras.applications, MODEL.value)(weights=None, input_shape=shape)
+
+        servers = {}
+        for constants in (False, True):
+            kind = "constants" if constants else "variables"
+            path = export(kind, constants=constants)
+            servers[f"kvision {kind}"] = lambda images, path=path: server(path, "tensor", images)
+        for peer in PEER.value:
+            if peer in ("keras", "layers"):
+                path = keras_export(peer, dtype, shape, folder / dtype / peer)
+                servers[peer] = lambda images, path=path: server(path, "serving_default", images)
+            elif peer == "unfolded":
+                path = export(peer, surgery=Surgery(batch_norms=False, strides=False, layers=False))
+                servers[peer] = lambda images, path=path: server(path, "tensor", images)
+            elif peer == "onnx":
+                path = folder / "network.onnx"
+                path = path if path.exists() else kvision.export.onnx(ours, path, Preprocess())
+                servers[peer] = lambda images, path=path: onnx_server(path, images)
             else:
-                theirs = stock_vit.layers(getattr(kvision.applications, MODEL.value).architecture, shape)
-            trained(theirs).export(str(folder / f"keras-{dtype}"), verbose=False)
-            keras.config.set_dtype_policy("float32")
-            runs[PEER.value] = server(folder / f"keras-{dtype}", "serving_default", images)
-        else:
-            runs[PEER.value] = torch_server(images, dtype)
-        medians, texts = take_turns(runs, ROUNDS.value)
-        row = ", ".join(f"{name} {text}" for name, text in texts.items())
-        ratios = " and ".join(f"{medians[name] / medians[PEER.value]:.2f}" for name in runs if name != PEER.value)
-        print(f"{dtype}: {row}; ratios {ratios}", flush=True)
+                servers[peer] = lambda images, peer=peer, dtype=dtype: torch_server(peer, images, dtype)
+        for batch in map(int, BATCHES.value):
+            images = np.random.default_rng(0).uniform(0, 255, (batch, *shape)).astype("float32")
+            medians, texts = take_turns({name: start(images) for name, start in servers.items()}, ROUNDS.value)
+            row = ", ".join(f"{name} {text}" for name, text in texts.items())
+            ratios = "; ".join(
+                f"{' and '.join(f'{medians[name] / medians[peer]:.2f}' for name in servers if name not in PEER.value)} "
+                f"x {peer}"
+                for peer in PEER.value
+            )
+            print(f"{dtype}, batch {batch}: {row}; {ratios}", flush=True)
 
 
 if __name__ == "__main__":

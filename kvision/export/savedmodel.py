@@ -84,7 +84,8 @@ def savedmodel(
     module = EncodedModule(network, names, min(top, network.classes), on_error, max_pixels)
     signatures = module.signatures()
     with published(folder) as partial:
-        tf.saved_model.save(module, str(partial), signatures=signatures)
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # nobody trains it any more
+        tf.saved_model.save(module, str(partial), signatures, options)
         if warmup:
             from kvision.export.warmup import write_requests
 

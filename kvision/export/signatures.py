@@ -58,6 +58,8 @@ class PixelModule(tf.Module):
         self.weights = [v.value for v in network.variables if id(v.value) in used]
 
     def _answer(self, pixels):
+        # Of what a session is fed its optimizer assumes no shape, and without shapes it would not fuse additions.
+        pixels = tf.ensure_shape(pixels, self.signature[0].shape)
         network, x = self._network(), tf.cast(self.preprocess(pixels), self._dtype)
         if self._constants is None:
             answers = network(x, training=False)
@@ -88,6 +90,7 @@ class EncodedModule(tf.Module):
     def signatures(self) -> dict:
         """The traced functions by name."""
         images, (pixels,) = tf.TensorSpec([None], tf.string, "images"), self.network.signature
+        self.decoded = tf.function(self._decoded, autograph=False).get_concrete_function(images)
         functions = {"serving_default": (self._serve, images), "tensor": (self.network.tensor, pixels)}
         if "features" in self.network.answers.structured_outputs:
             functions["features"] = self._features, images
@@ -97,14 +100,14 @@ class EncodedModule(tf.Module):
         }
 
     def _serve(self, images):
-        pixels, ok = self._decoded(images)
+        pixels, ok = self.decoded(images)
         answers = {name: _where(ok, value, 0.0) for name, value in self.network.tensor(pixels).items()}
         scores, classes = tf.math.top_k(answers["scores"], self._top)
         labels = _where(ok, tf.gather(tf.constant(self._labels), classes), "")
         return {**answers, "labels": labels, "scores": scores, "ok": ok}
 
     def _features(self, images):
-        pixels, ok = self._decoded(images)
+        pixels, ok = self.decoded(images)
         return {"features": _where(ok, self.network.answers(pixels)["features"], 0.0), "ok": ok}
 
     def _decoded(self, images):

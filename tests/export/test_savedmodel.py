@@ -15,6 +15,7 @@ from kvision import applications
 from kvision.classifier import Preprocess
 from kvision.data import decode_image, resize_for_evaluation
 from kvision.export import savedmodel
+from tests.export.test_encoded import BOMBS
 from tests.serving import operations
 
 RANDOM = np.random.default_rng(0)
@@ -80,6 +81,7 @@ print(json.dumps(answers[0]))
 def test_another_process_without_keras_answers_the_same(exported, tmp_path):
     model, folder = exported
     contents = files() | {"garbage.jpg": b"no image", "cut.jpg": files()["large.jpg"][:600], "empty.png": b""}
+    contents["bomb.png"] = BOMBS[0]
     for name, data in contents.items():
         (tmp_path / name).write_bytes(data)
     command = [sys.executable, "-c", LOAD, str(folder), *(str(tmp_path / name) for name in contents)]
@@ -143,6 +145,18 @@ def test_several_symbols_of_an_image(tmp_path):
 def test_no_batch_norm_in_the_graph(exported):
     found = operations(exported[1])
     assert not {op for op in found if "BatchNorm" in op or op == "Rsqrt"} and "Conv2D" in found
+
+
+def test_additions_are_fused_with_convolutions_in_a_session(exported):
+    """As TensorFlow Serving runs it: of what it is fed, a session's optimizer knows no shape."""
+    v1 = tf.compat.v1
+    with v1.Session(graph=tf.Graph()) as session:
+        signature = v1.saved_model.load(session, ["serve"], str(exported[1])).signature_def["tensor"]
+        found, options = v1.RunMetadata(), v1.RunOptions(output_partition_graphs=True)
+        pixels = {signature.inputs["pixels"].name: np.zeros((1, 32, 32, 3))}
+        session.run(signature.outputs["scores"].name, pixels, options, found)
+    names = [node.name for graph in found.partition_graphs for node in graph.node if node.op in ("AddV2", "Relu")]
+    assert found.partition_graphs and not names
 
 
 def test_saved_model_cli_runs_it(exported, tmp_path):
