@@ -37,9 +37,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
     Gradients that are not finite are no reason to stop: under mixed_float16 Keras's `LossScaleOptimizer` leaves out
     their steps until its scale is small enough. Without it they break the weights, and the next loss tells.
 
-    Costs a comparison in each step; Keras has read the loss already. With `steps_per_execution` above 1 the steps are
-    executed one by one, and nothing is gained by it. Where several replicas train, the weights are updated all the
-    same, and the error names the step alone.
+    Costs a comparison in each step, whose loss Keras has read already; each `fit` is traced anew. With
+    `steps_per_execution` above 1 the steps are executed one by one, and nothing is gained by it. Where several replicas
+    train, the weights are updated all the same, and the error names the step alone.
 
     Raises:
         NonFiniteError: from `fit`.

@@ -19,7 +19,7 @@ class WeightAverage(keras.callbacks.Callback):
     After each update of the weights `average = decay * average + (1 - decay) * weight`, from the weights as they are
     when training begins (NFNets: 0.99999 at a batch of 4096, Brock et al., arXiv:2102.06171). The moving means and
     variances of batch normalization are averaged with them, since the statistics of other weights are of no use to
-    them. Frozen weights are as they are.
+    them. Frozen weights are as they are. Another `fit` of the same model goes on averaging.
 
     Keras's optimizers have `use_ema`, which averages trainable variables only and leaves them the statistics of the
     last weights, and writes the averages over the trained weights when `fit` ends, so that no training goes on from
@@ -95,9 +95,12 @@ class WeightAverage(keras.callbacks.Callback):
             )
         if not self.model.built:
             raise ValueError(f"The weights of {self.model.name!r} do not exist yet: give it an input shape.")
-        known = {id(weight): (weight, average) for weight, average in self._pairs}
-        self._pairs = [known.get(id(w)) or (w, _begun(w)) for w in _averaged(self.model)]
-        self._update = _update(self._pairs)
+        known, weights = {id(pair[0]): pair for pair in self._pairs}, _averaged(self.model)
+        if list(known) != [id(weight) for weight in weights]:
+            if not any(id(weight) in known for weight in weights):  # of another model
+                self._updates = 0
+            self._pairs = [known.get(id(weight)) or (weight, _begun(weight)) for weight in weights]
+            self._update = _update(self._pairs)
         self._seen = None
 
     def on_train_batch_begin(self, batch, logs=None):

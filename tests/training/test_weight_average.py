@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kvision.classifier import Classifier, Origin, Preprocess, TrainingHead
 from kvision.layers import BatchNormalization
@@ -121,18 +122,22 @@ def test_frozen_weights_are_as_they_are():
     assert_equal(average.averaged_model().get_weights(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_training_is_the_same_and_the_averages_are_validated_beside_it():
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("length", ["known", "not known"])
+def test_training_is_the_same_and_the_averages_are_validated_beside_it(length):
     one, other, average = network(), network(), WeightAverage(0.5)
-    validation = IMAGES[:9], LABELS[:9]
-    plain = fit(one, validation_data=validation, validation_batch_size=4).history
-    logs = fit(other, average, validation_data=validation, validation_batch_size=4).history
+    validation = tf.data.Dataset.from_tensor_slices((IMAGES[:9], LABELS[:9])).batch(4)
+    if length == "not known":
+        validation = validation.filter(lambda x, y: True)
+    plain = fit(one, validation_data=validation).history
+    logs = fit(other, average, validation_data=validation).history
     assert_equal(one.get_weights(), other.get_weights())
     assert {name: logs[name] for name in plain} == plain
     assert logs.keys() - plain.keys() == {"val_loss_average", "val_accuracy_average"}
     assert logs["val_loss_average"] != logs["val_loss"]
     copy = average.averaged_model()
     copy.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    loss, accuracy = copy.evaluate(*validation, batch_size=4, verbose=0)
+    loss, accuracy = copy.evaluate(validation, verbose=0)
     assert (logs["val_loss_average"][-1], logs["val_accuracy_average"][-1]) == (loss, accuracy)
 
 
