@@ -18,6 +18,7 @@ from absl import flags
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("run", None, "the run folder: its network and class names", flag_values=FLAGS)
 flags.DEFINE_string("model", None, "a .keras file, instead of the run's network", flag_values=FLAGS)
+flags.DEFINE_bool("average", False, "the run's averaged weights", flag_values=FLAGS)
 flags.DEFINE_enum(
     "to", "savedmodel", ["savedmodel", "onnx", "litert"], "what runs it; the last two as float32", flag_values=FLAGS
 )
@@ -74,7 +75,9 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     if options.out is None and folder is None:
         raise ValueError("Pass a run folder, or a .keras file and --out.")
     run_folder = folder and RunFolder(folder)
-    model, preprocess = load_classifier(file, folder)
+    if options.average and not run_folder:
+        raise ValueError("--average is about the network of a run folder.")
+    model, preprocess = load_classifier(run_folder.trained_average() if options.average else file, folder)
     outputs = dict(pair.split("=", 1) if "=" in pair else (pair, pair) for pair in options.output)
     if options.to == "savedmodel":
         name = options.name or re.sub(r"[^\w.-]", "-", pathlib.Path(folder or file).resolve().stem, flags=re.ASCII)

@@ -170,6 +170,7 @@ def test_models(capsys):
         ("report EXISTING", 1, "is no run folder"),
         ("report BEGUN --out=RUN", 1, "has not ended"),
         ("export --run=BEGUN", 1, "has not ended"),
+        ("export --run=BEGUN --average", 1, "has no averaged weights"),
         ("export --model=nowhere.keras --out=RUN", 1, "no file 'nowhere.keras'"),
         ("predict --run=EXISTING nowhere.jpg", 1, "no file nowhere.jpg"),
         ("predict --run=EXISTING", 1, "Name the image files"),
