@@ -118,9 +118,11 @@ def _guard(optimizer: keras.optimizers.Optimizer) -> None:
         return scale_loss(loss)
 
     def guarded(grads, trainable_variables=None):
+        if not finite:  # a `train_step` of one's own, which does not show its loss
+            return apply(grads, trainable_variables)
         if not optimizer.built:  # variables cannot be made inside of a condition
             optimizer.build(trainable_variables)
-        ops.cond(finite.pop(), lambda: apply(grads, trainable_variables), lambda: None)
+        return ops.cond(finite.pop(), lambda: apply(grads, trainable_variables), lambda: None)
 
     optimizer.scale_loss, optimizer.apply = watched, guarded
 

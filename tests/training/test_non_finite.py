@@ -204,14 +204,41 @@ def test_resume_keeps_the_last_good_state(tmp_path):
         np.testing.assert_array_equal(ours, expected)
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_finite_training_is_the_same_and_leaves_no_trace():
-    one, other = network(), network()
-    batches = tf.data.Dataset.from_tensor_slices((images(), np.arange(STEPS * BATCH) % 3)).batch(BATCH)
-    expected = one.fit(batches, epochs=2, shuffle=False, verbose=0).history
-    assert fit(other).history == expected
-    for ours, theirs in zip(other.get_weights(), one.get_weights(), strict=True):
+    """On batches of which nobody knows how many they are, the last of them smaller."""
+    models = [network() for _ in range(2)]
+    x, y = images()[:-1], np.arange(STEPS * BATCH - 1) % 3
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH).filter(lambda x, y: True)
+    histories = [
+        model.fit(batches, epochs=2, shuffle=False, verbose=0, callbacks=callbacks).history
+        for model, callbacks in zip(models, ([], [StopOnNonFinite()]), strict=True)
+    ]
+    assert histories[0] == histories[1]
+    for ours, theirs in zip(models[1].get_weights(), models[0].get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    other = models[1]
+    assert int(other.optimizer.iterations) == 2 * STEPS
     assert not {"apply", "scale_loss"} & vars(other.optimizer).keys()
     # And a training without the callback goes on as ever.
-    other.fit(images() * np.nan, np.arange(STEPS * BATCH) % 3, verbose=0)
+    other.fit(x * np.nan, y, verbose=0)
     assert not np.isfinite(other.get_layer("conv").kernel).any()
+
+
+def test_a_training_step_of_ones_own():
+    class Mine(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((self(x, training=True) - y) ** 2)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss}
+
+    inputs = keras.Input((2,))
+    model = Mine(inputs, keras.layers.Dense(1, name="fc")(Log(name="planted")(keras.layers.Reshape((1, 1, 2))(inputs))))
+    model.compile("sgd", "mse")
+    x = np.ones((8, 2), "float32")
+    x[5, 0] = -1
+    with pytest.raises(NonFiniteError, match="in epoch 1, step 3 .*'planted'"):
+        model.fit(x, np.ones((8, 1, 1, 1)), batch_size=2, shuffle=False, verbose=0, callbacks=[StopOnNonFinite()])
