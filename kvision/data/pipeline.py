@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from kvision.data.augmentation.base import Augmentation
@@ -131,8 +132,8 @@ def evaluation_batches(
         views: in place of a size: a protocol that makes several views (V, H, W, C) of each image, such as
             `TenCrops()`. `kvision.evaluation.averaged` makes a model that reads them. 144 views of 224 x 224 take 87
             MB: mind the batch_size. Several protocols give a tuple, the views of each: images at several scales.
-        shard: (worker, workers): each image comes to one of the workers. One may have an image more than another, and
-            so a batch more.
+        shard: (worker, workers): each image comes to one of the workers. All have the same number of batches, which
+            are as equal in size as can be, so that none waits for another, and none is empty.
         cache: see `training_batches`; for validation in every epoch. Of images with views it keeps those as stored.
 
     Returns:
@@ -142,6 +143,8 @@ def evaluation_batches(
     Raises:
         ValueError: a batch_size below 1, a size and views, or neither for images that differ in size; views that are an
             empty sequence; a crop_fraction without a size; a worker that does not exist, or more workers than images.
+        tf.errors.InvalidArgumentError: while iterating, if so many images of a worker are unreadable that a whole batch
+            is missing.
     """
     if isinstance(views, Sequence) and not views:
         raise ValueError("views must be a protocol, or a sequence of at least one, got none")
@@ -156,12 +159,24 @@ def evaluation_batches(
     elif views is not None:
         split = _mapped(split, views)
     batches = split.examples(None, shard).batch(batch_size)
+    if shard[1] > 1:
+        sizes = _even(split.size, batch_size, shard[1])
+        batches = batches.rebatch(sizes).apply(tf.data.experimental.assert_cardinality(len(sizes)))
     batches = batches.map(
         lambda places, images, labels: (tf.nest.map_structure(lambda x: _transformed(x, transform), images), labels),
         tf.data.AUTOTUNE,
         deterministic=True,
     )
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _even(size, batch_size, workers):
+    """The sizes of every worker's batches. A worker has `size // workers` images, or one more, which the last takes."""
+    least, most = size // workers, -(-size // workers)
+    count = min(-(-most // batch_size), least)
+    sizes = np.diff(-(-np.arange(count + 1) * least // count))
+    sizes[-1] += most - least
+    return sizes
 
 
 def _check(split, batch_size, size, shard, other=None):

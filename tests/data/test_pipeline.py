@@ -210,6 +210,15 @@ def test_workers_evaluate_every_image_once(folder):
     assert sorted(found) == list(range(20))
 
 
+@pytest.mark.parametrize("size, batch_size, workers", [(21, 5, 2), (20, 4, 3), (7, 2, 2), (5, 1, 2), (16, 4, 2)])
+def test_workers_evaluate_equally_many_batches(size, batch_size, workers):
+    split = load((np.zeros((size, 2, 2, 1), "uint8"), np.arange(size) % 2), validation=0, test=0)
+    shards = [evaluation_batches(split, batch_size, shard=(worker, workers)) for worker in range(workers)]
+    sizes = [[len(images) for images, _ in shard.as_numpy_iterator()] for shard in shards]
+    assert sum(map(sum, sizes)) == size and {len(own) for own in sizes} == {int(shards[0].cardinality())}
+    assert all(0 < images <= max(batch_size, 2) and images >= max(own) - 1 for own in sizes for images in own)
+
+
 @pytest.mark.parametrize("sized", [{"size": (7, 6)}, {"crop": RandomSimilarity(size=(9, 9))}])
 def test_a_cache_changes_nothing(folder, sized):
     plain, kept = load(folder), load(folder)
