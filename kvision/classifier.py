@@ -97,7 +97,8 @@ class TrainingHead(keras.layers.Layer):
     """A branch that only training sees: an auxiliary classifier (Szegedy et al., arXiv:1409.4842, section 5).
 
     Its loss is the model's own compiled loss on the branch's output, times `weight`. A head with another loss (a
-    decoder that is compared with the input, say) overrides `extra_loss`.
+    decoder that is compared with the input, say) overrides `extra_loss`. The mean over the batch is then that of a
+    `keras.losses.Loss`, which of a batch that replicas share is the mean over all of it.
 
     Args:
         branch: a layer or model from the tapped tensor to class scores `(B, classes)`.

@@ -73,13 +73,19 @@ class ReconstructionHead(TrainingHead):
         ink, x = ops.sum(images, axis=1), ops.cast(x, images.dtype)
         # Only where the image is clipped: a sum clipped elsewhere would have no gradient, and never come down again.
         ink = ops.where(x < 1, ink, ops.minimum(ink, 1.0))
-        errors = ops.sum(ops.square(ink - x), axis=(1, 2, 3))
         if sample_weight is not None:
-            errors = errors * ops.reshape(ops.cast(sample_weight, errors.dtype), (-1,))
-        return self.weight * ops.mean(errors)
+            sample_weight = ops.reshape(sample_weight, (-1,))
+        return self.weight * SummedSquares()(x, ink, sample_weight)
 
     def get_config(self):
         return {**super().get_config(), "digits": self.digits}
+
+
+class SummedSquares(keras.losses.Loss):
+    """The sum of squared differences of each image `(B, H, W, C)`, of which Keras takes the mean over all replicas."""
+
+    def call(self, y_true, y_pred):
+        return ops.sum(ops.square(y_pred - y_true), axis=(1, 2, 3))
 
 
 @dataclass(frozen=True)
