@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import keras
 
 from kvision.training import states
+from kvision.training.cluster import is_chief
+from kvision.training.distribution import agreed
 
 # What Keras's callbacks know from one epoch to the next, and forget when `fit` begins.
 REMEMBERED = {
@@ -36,7 +38,8 @@ class Resume(keras.callbacks.Callback):
     at any moment leaves the state of a whole epoch. The last two are kept. One that does not hold what was written, cut
     or with a bit turned, is passed over with a warning, and training goes on from the one before.
 
-    Wherever it stands among the callbacks, its turn is last.
+    Wherever it stands among the callbacks, its turn is last. Of several workers (`kvision.training.distribution`) the
+    chief writes, and all read.
 
     Args:
         directory: of the states, created when there is something to save.
@@ -44,7 +47,7 @@ class Resume(keras.callbacks.Callback):
     `history` has the metrics of all epochs, before and after interruptions: name to list.
 
     Raises:
-        ValueError: when `fit` begins, if the state does not fit the model.
+        ValueError: when `fit` begins, if the state does not fit the model, or workers see different ones.
     """
 
     def __init__(self, directory: str | os.PathLike):
@@ -72,6 +75,9 @@ class Resume(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.history, self.model._initial_epoch = {}, None
         path = self._states.newest()
+        if keras.backend.backend() == "tensorflow":
+            saved = states.epochs(path) if path else 0
+            agreed(self.model.distribute_strategy, saved, f"The epochs saved in {str(self.directory)!r}")
         if path is None:
             return
         import h5py
@@ -103,11 +109,12 @@ class Resume(keras.callbacks.Callback):
 
     def discard(self) -> None:
         """Deletes the states, once the trained model is kept elsewhere. `history` stays in memory."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if self._writes():
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def _writes(self) -> bool:
         """Whether this process is the one that writes the states, which all read."""
-        return True
+        return is_chief()
 
     def _save(self, path: pathlib.Path) -> None:
         import h5py

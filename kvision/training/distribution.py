@@ -1,0 +1,202 @@
+"""Large minibatches on many workers: Goyal et al., arXiv:1706.02677.
+
+The program of one process, started on every worker, with a few lines more:
+
+    strategy = distribution.strategy()  # first of all
+    with strategy.scope():
+        model = kvision.applications.ResNet50()
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    resume = Resume("/shared/run/state")
+    images = distribution.batches(strategy, data.training_batches, train, 32, first_epoch=resume.epochs, ...)
+    model.fit(
+        images,
+        steps_per_epoch=data.steps(train, 32 * strategy.num_replicas_in_sync),
+        validation_data=distribution.batches(strategy, data.evaluation_batches, validation, 32, ...),
+        callbacks=[distribution.SharedStatistics(), resume],
+        ...
+    )
+    if distribution.is_chief():
+        model.save("/shared/run/model.keras")
+    distribution.barrier(strategy)  # last of all
+
+`kvision.training.cluster` tells how workers find each other. A replica is a device that trains: each GPU, or the
+processor of a worker without one. k replicas with n images each make a minibatch of kn:
+
+- The gradient is the mean over kn images (remark 3), if losses come from `keras.losses.Loss`, `add_loss` or
+  regularizers: those are divided by k. Weight decay is not (remark 1). The rate is the recipe's: 0.1 kn / 256, after a
+  warmup (section 2.1).
+- Batch normalization takes the statistics of n images, each replica its own (section 2.3). For those of all kn, set
+  `layer.synchronized = True` for every `keras.layers.BatchNormalization` of the model before it is compiled.
+- No two replicas see the same image in an epoch (section 3). What is trained depends on how many replicas there are,
+  and not on how many of them share a worker.
+- Layers that draw random numbers, such as dropout, draw the same ones on all replicas.
+
+`Resume` writes on the chief alone and reads on every worker, so its directory is on storage that they share. Other
+callbacks that write files are for the chief.
+
+A worker that dies ends the job. The others raise a `tf.errors.OpError` within about 15 seconds, as soon as they need
+what it would have computed, say which one it was, and exit with status 1; likewise if it hangs, or cannot be reached,
+for 10 seconds. Once all workers are started again, `Resume` goes on from the last whole epoch, to the same end as
+without interruption.
+"""
+
+import functools
+import signal
+import sys
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from kvision.training.cluster import Cluster, is_chief
+
+__all__ = ["SharedStatistics", "agreed", "barrier", "batches", "is_chief", "strategy"]
+
+
+def strategy() -> tf.distribute.Strategy:
+    """How replicas share the work: of all workers of TF_CONFIG, or of all local devices of one kind, GPUs first.
+
+    With several workers it waits until all of them are there; it must come before all else that TensorFlow computes.
+
+    Returns:
+        A `MultiWorkerMirroredStrategy` under which Keras's `fit` and `evaluate` work; for several devices of one
+        process a `MirroredStrategy`; for one device the default strategy, which changes nothing.
+
+    Raises:
+        ValueError: TF_CONFIG is not what it should be.
+    """
+    cluster = Cluster.from_environment()
+    if len(cluster.tasks) > 1:
+        print(f"This is {cluster.worker(cluster.index)}. It waits for the others.", file=sys.stderr, flush=True)
+        sys.excepthook = functools.partial(_told, sys.excepthook, cluster)
+        ending = signal.getsignal(signal.SIGTERM)
+        workers = Workers()
+        signal.signal(signal.SIGTERM, ending)  # TensorFlow takes it for a notice, and would go on training
+        return workers
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) > 1:
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()
+
+
+class Workers(tf.distribute.MultiWorkerMirroredStrategy):
+    """`MultiWorkerMirroredStrategy` with the answers that Keras expects from `reduce`.
+
+    Before training and evaluation Keras asks for the mean of a whole batch over the replicas, to learn its shapes.
+    TensorFlow has none of several tensors, and workers may have batches of different sizes: the answer is a batch of
+    this worker. After every step Keras asks for the mean of scalars over their axis 0, which they do not have: the
+    answer is their mean over the replicas.
+    """
+
+    def reduce(self, reduce_op, value, axis):
+        if axis is None and tf.nest.is_nested(value):
+            return tf.nest.map_structure(lambda part: self.experimental_local_results(part)[0], value)
+        if axis == 0 and self.experimental_local_results(value)[0].shape.rank == 0:
+            axis = None
+        return super().reduce(reduce_op, value, axis)
+
+
+def _told(otherwise, cluster, kind, error, traceback):
+    """Told is, below its traceback, what an error that ends this process means when another worker was lost."""
+    otherwise(kind, error, traceback)
+    message = str(error)
+    unreachable = issubclass(kind, (tf.errors.UnavailableError, tf.errors.DeadlineExceededError))
+    if unreachable and ("ollective" in message or "oordination" in message):
+        print(
+            f"\n{cluster.worker(cluster.lost(message))} was lost: it has ended, hangs, or cannot be reached; its own "
+            f"output may say why. {cluster.worker(cluster.index)} ends, too, since none can train alone.\n"
+            "Start all workers again with the same command: kvision.training.Resume goes on from the last whole epoch.",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def batches(strategy: tf.distribute.Strategy, make: Callable[..., tf.data.Dataset], *arguments, **keywords):
+    """What `make(*arguments, **keywords)` makes, shared among the replicas, for `fit` and `evaluate`.
+
+    For each replica of this worker `make` is called with `shard=(replica, replicas)`, as `data.training_batches` and
+    `data.evaluation_batches` take it; a batch size is that of a replica. For the only replica there is is no shard.
+    Replicas may have more or less batches than others: those that have no more count for nothing. `cache` is what each
+    replica may keep, of the whole split.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return make(*arguments, **keywords)
+    lengths = []
+
+    def own(context):
+        local = replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+        shards = [make(*arguments, shard=(first + i, replicas), **keywords) for i in range(local)]
+        lengths.extend(int(shard.cardinality()) for shard in shards)
+        turns = tf.data.Dataset.range(local).repeat()  # a step takes the next batch for each replica, in turn
+        return tf.data.Dataset.choose_from_datasets(shards, turns, stop_on_empty_dataset=False)
+
+    dataset = strategy.distribute_datasets_from_function(own)
+    # Keras reads the steps of an evaluation from this: TensorFlow puts the local batches there, which are other numbers
+    # than the steps, and differ from worker to worker, so that some would wait for others forever.
+    dataset._cardinality = _longest(_gathered(strategy, _longest(lengths)))
+    return dataset
+
+
+def _longest(lengths):
+    """The largest; or, as tf.data has it, a negative number if one of them is infinite or unknown."""
+    return min(lengths) if min(lengths) < 0 else max(lengths)
+
+
+def barrier(strategy: tf.distribute.Strategy) -> None:
+    """Waits for all workers. The last line of a program, so that none ends before the chief has written its files.
+
+    Were a chief to die in the middle of that, it would be started again alone, and wait for the others.
+    """
+    _gathered(strategy, 0)
+
+
+def agreed(strategy: tf.distribute.Strategy, number: int, what: str) -> None:
+    """Raises a ValueError unless all workers have the same number."""
+    numbers = _gathered(strategy, number)
+    if len(set(numbers)) > 1:
+        raise ValueError(f"{what} differ from worker to worker: {numbers}. They need storage that all of them share.")
+
+
+def _gathered(strategy, number):
+    """The numbers of all replicas."""
+    return _gather(strategy)(tf.constant([number], tf.int64)).numpy().tolist()
+
+
+@functools.cache
+def _gather(strategy):
+    return tf.function(lambda x: strategy.gather(strategy.run(tf.identity, (x,)), axis=0), autograph=False)
+
+
+class SharedStatistics(keras.callbacks.Callback):
+    """Before every validation and after every epoch, moving statistics become their means over the replicas.
+
+    Every replica has moving statistics of its own batches. Without this callback it validates with them, and those of
+    the chief's first replica are saved. Their means over replicas are those of as many batches more (Ioffe & Szegedy,
+    arXiv:1502.03167, algorithm 2), and what is validated is what is saved. Goes before callbacks that save.
+    """
+
+    def set_model(self, model):
+        super().set_model(model)
+        norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+        statistics = [variable for norm in norms for variable in norm.non_trainable_variables]
+
+        def replica():
+            all_reduce = tf.distribute.get_replica_context().all_reduce
+            means = all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(variable.value) for variable in statistics])
+            for variable, mean in zip(statistics, means, strict=True):
+                variable.assign(mean)
+
+        @tf.function(autograph=False)
+        def share():
+            if statistics:
+                model.distribute_strategy.run(replica)
+
+        self._share = share
+
+    def on_test_begin(self, logs=None):
+        self._share()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._share()

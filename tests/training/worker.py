@@ -1,0 +1,129 @@
+"""One process of those that test_distribution.py starts: `python -m tests.training.worker '{"folder": ..., ...}'`."""
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import threading
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.datasets import load_digits
+
+from kvision import applications, data
+from kvision.losses import MarginLoss
+from kvision.optimizers import Warmup
+from kvision.training import Resume, distribution
+from kvision.training.cluster import Cluster
+from kvision.training.states import States
+
+EPOCHS, BATCH = 3, 8
+TRAIN, VALIDATION = slice(0, 48), slice(48, 69)  # of two workers one validates 11 images, the other 10
+
+
+def resnet(synchronized=False):
+    model = applications.ResNet20(input_shape=(8, 8, 1), classes=10, depths=(1, 1, 1), widths=(16, 16, 16))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = synchronized
+    return model, "sparse_categorical_crossentropy"
+
+
+def capsules():
+    """A network with a loss of its own beside the compiled one: that of its decoder."""
+    model = applications.CapsNet(input_shape=(18, 18, 1), filters=4, capsules=1, dimensions=(2, 4), decoder=(8, 8))
+    return model, MarginLoss()
+
+
+NETWORKS = {"resnet": resnet, "capsules": capsules}
+
+
+class End(keras.callbacks.Callback):
+    """Ends this process by a signal in the middle of an epoch."""
+
+    def __init__(self, epoch, name):
+        super().__init__()
+        self.epoch, self.signal = epoch, signal.Signals[name]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.now, batch) == (self.epoch, 3):
+            os.kill(os.getpid(), self.signal)
+
+
+def train(strategy, folder, *, network="resnet", augment=True, end=None, apart=False, **options):
+    """Trains with a batch of 8 for all replicas, and leaves weights and history in the folder, of each worker."""
+    images, labels = load_digits(return_X_y=True)
+    images = images.reshape(-1, 8, 8, 1).astype("float32") / 16
+    if network == "capsules":
+        images = np.pad(images, ((0, 0), (5, 5), (5, 5), (0, 0)))
+    parts = [data.load((images[part], labels[part]), validation=0, test=0) for part in (TRAIN, VALIDATION)]
+    worker = Cluster.from_environment().index
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model, loss = NETWORKS[network](**options)
+        rate = Warmup(0.1, 6, start=0.02)
+        model.compile(keras.optimizers.SGD(rate, momentum=0.9, weight_decay=0.01), loss, metrics=["accuracy"])
+    resume = Resume(folder / (f"state-{worker}" if apart else "state"))
+    batch = BATCH // strategy.num_replicas_in_sync
+    layers = [data.RandomCropWithPadding(1)] if augment else []
+    batches = distribution.batches(
+        strategy, data.training_batches, parts[0], batch, augment=layers, first_epoch=resume.epochs
+    )
+    model.fit(
+        batches,
+        steps_per_epoch=data.steps(parts[0], BATCH),
+        epochs=EPOCHS,
+        validation_data=distribution.batches(strategy, data.evaluation_batches, parts[1], 5),
+        callbacks=[distribution.SharedStatistics(), resume, *([End(*end)] if end else [])],
+        shuffle=False,
+        verbose=0,
+    )
+    distribution.barrier(strategy)
+    np.savez(folder / f"weights-{worker}.npz", **{variable.path: variable.numpy() for variable in model.weights})
+    (folder / f"history-{worker}.json").write_text(json.dumps(resume.history))
+
+
+def train_apart(strategy, folder):
+    """The chief finds a state in its directory, the others find none in theirs: all refuse to train."""
+    if distribution.is_chief():
+        States(folder / "state-0").write(2, lambda path: path.write_bytes(b"2 epochs"))
+    try:
+        train(strategy, folder, apart=True)
+    except ValueError as error:
+        (folder / f"error-{Cluster.from_environment().index}").write_text(str(error))
+
+
+def main(folder, cases, devices=1):
+    """Runs (name, arguments of `train`) one after the other, with `folder / name` for what each leaves.
+
+    The processor counts as so many devices. Cases named "whole ..." run on one of them, without a strategy.
+    """
+    if devices > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+    warnings.simplefilter("error", UserWarning)
+    strategy = distribution.strategy()
+    for name, arguments in cases:
+        own = pathlib.Path(folder) / name
+        own.mkdir(parents=True, exist_ok=True)
+        if name == "apart":
+            train_apart(strategy, own)
+        else:
+            train(tf.distribute.get_strategy() if name.startswith("whole") else strategy, own, **arguments)
+
+
+def end_with_the_tests():
+    """When the tests are no more, however they ended, this process goes, too."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=end_with_the_tests, daemon=True).start()
+    main(**json.loads(sys.argv[1]))
