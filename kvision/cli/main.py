@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     except flags.Error as error:
         print(f"kvision {command}: {error}\nkvision {command} --help tells the flags.", file=sys.stderr)
         return 2
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ArithmeticError) as error:  # the last: a loss that is not finite
         if os.environ.get("KVISION_TRACEBACK"):
             raise
         print(f"kvision {command}: {error}", file=sys.stderr)
