@@ -15,7 +15,7 @@ def layer_groups(model: keras.Model) -> list[list[keras.layers.Layer]]:
     gains, belong to the group before them.
 
     ResNet-50 has 18 groups (stem, 16 blocks, dense layer), ViT-B 14 (embedding, 12 blocks, head), VGG-16 16, Inception
-    v3 17, DenseNet-121 63. Training-only heads belong to the last.
+    v3 17, DenseNet-121 63. What is not in the graph, as training-only heads, belongs to the last.
 
     Args:
         model: a built Functional or Sequential model; a model inside it is one layer.
@@ -39,7 +39,9 @@ def layer_groups(model: keras.Model) -> list[list[keras.layers.Layer]]:
         else:
             groups.append(group)
             last, kernel = block, has_kernel
-    groups[-1] += getattr(model, "heads", [])
+    inside = {id(variable) for group in groups for layer in group for variable in layer.weights}
+    beside = model._flatten_layers(include_self=False, recursive=False)
+    groups[-1] += [layer for layer in beside if any(id(variable) not in inside for variable in layer.weights)]
     return groups
 
 

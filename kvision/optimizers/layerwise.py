@@ -52,7 +52,7 @@ class LayerwiseRates(Wrapper):
         factors: by path, for every variable that is trained; others may be among them.
 
     Raises:
-        ValueError: a factor that is negative or not finite; when the variables are known, one without a factor.
+        ValueError: a factor that is negative or not finite; at the first step, a variable without a factor.
         TypeError: `optimizer` hands variables on to others, or has rates by layer already.
         NotImplementedError: on the torch backend.
     """
@@ -70,23 +70,27 @@ class LayerwiseRates(Wrapper):
 
     def prepare(self, paths, variables):
         known = tuple(self.factors)
-        meant = {path: [path] if path in self.factors else find(path, known) for path in paths}
-        missing = [path for path, found in meant.items() if len(found) != 1]
-        if missing:
+        meant = [[path] if path in self.factors else find(path, known) for path in paths]
+        self._by_place = tuple(self.factors[found[0]] if len(found) == 1 else None for found in meant)
+        self._missing = [path for path, found in zip(paths, meant, strict=True) if len(found) != 1]
+
+    def _factor(self, place):
+        """Raises as late as here: export folds layers in a copy whose optimizer, which Keras builds, takes no step."""
+        if self._by_place[place] is None:
             raise ValueError(
-                f"`factors` has one for each variable that is trained. It has none, or several, for: {missing}"
+                f"`factors` has one for each variable that is trained. It has none, or several, for: {self._missing}"
             )
-        self._by_place = tuple(self.factors[meant[path][0]] for path in paths)
+        return self._by_place[place]
 
     def update(self, place, gradient, variable, learning_rate, hand_on):
-        if factor := self._by_place[place]:
+        if factor := self._factor(place):
             hand_on(gradient, variable, learning_rate * factor)
 
     def _decay(self, core, variables):
         """Decoupled weight decay, which Keras applies to all variables at once, before it updates them one by one."""
         alike = {}
         for variable in variables:
-            alike.setdefault(self._by_place[self._get_variable_index(variable)], []).append(variable)
+            alike.setdefault(self._factor(self._get_variable_index(variable)), []).append(variable)
         for factor, some in alike.items():
             if factor:
                 type(core)._apply_weight_decay(_AtRate(core, factor), some)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -137,7 +138,10 @@ def finetune(
             first_epoch=first + (resume.epochs if resume else 0),
         )
         kept = [resume] if resume else []
-        logs = model.fit(batches, epochs=count, callbacks=[*callbacks, *kept], **options).history
+        with warnings.catch_warnings():
+            # Keras's word for the end of a validation set that did not know its length: a folder.
+            warnings.filterwarnings("ignore", "Your input ran out of data", UserWarning)
+            logs = model.fit(batches, epochs=count, callbacks=[*callbacks, *kept], **options).history
         for metric, values in (resume.history if resume else logs).items():
             history.setdefault(metric, []).extend(values)
 

@@ -73,10 +73,18 @@ def test_groups(case):
     assert (found[f"{expected.split()[0]}/kernel"], found[f"{expected.split()[-2]}/kernel"]) == (0, max(found.values()))
 
 
-def test_of_a_row_as_it_is():
-    """ResNet-50: the stem, 3 + 4 + 6 + 3 blocks, the dense layer."""
-    model = rows.ResNet50(input_shape=(32, 32, 3), widths=(2, 2, 2, 2))
-    assert len(layer_groups(model)) == 18
+@pytest.mark.parametrize(
+    ("name", "changes", "groups"),
+    [
+        ("ResNet50", dict(widths=(2, 2, 2, 2)), 1 + 16 + 1),
+        ("VGG16", dict(widths=(2, 2, 2, 2, 2), hidden=(2, 2)), 13 + 3),
+        ("ViT_B16", dict(width=12, hidden=4), 1 + 12 + 1),
+        ("DenseNet121", dict(growth=2, start=4), 1 + 58 + 3 + 1),
+    ],
+)
+def test_of_rows_as_they_are(name, changes, groups):
+    model = getattr(rows, name)(input_shape=(32, 32, 3), classes=2, **changes)
+    assert len(layer_groups(model)) == groups
 
 
 def residual():

@@ -193,6 +193,21 @@ def test_callbacks_set_the_rate():
     assert fit(model, epochs=3, callbacks=[plateau]).history["learning_rate"] == pytest.approx([1e-12, 1e-12, 5e-13])
 
 
+def test_a_copy_with_other_variables_can_be_built():
+    """As export folds normalization into convolutions: Keras copies the optimizer, too, and builds it."""
+
+    def with_bias(layer):
+        config = layer.get_config()
+        return type(layer).from_config({**config, "use_bias": True} if "use_bias" in config else config)
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(2, use_bias=False, name="fc")(inputs))
+    model.compile(LayerwiseRates(keras.optimizers.SGD(), layerwise_decay(model, 0.5)), "mse")
+    copy = keras.models.clone_model(model, clone_function=with_bias)
+    with pytest.raises(ValueError, match=r"none, or several, for: \['fc/bias'\]"):
+        copy.train_on_batch(np.ones((1, 4)), np.ones((1, 2)))
+
+
 @pytest.mark.slow
 def test_replicas():
     """Two replicas with gradients 1 and 2: the sum is 3, and decay and step are those of the factor on both."""
