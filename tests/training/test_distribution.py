@@ -59,78 +59,93 @@ def run(folder, *tasks, addresses=()):
         return statuses, [file.read() for file in said]
 
 
+CASES = [("local", {}), ("synchronized", {"synchronized": True, "augment": False}), ("apart", {})]
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """What two workers left in `two`, and one process, with two devices or one, in `one`."""
-    folder = tmp_path_factory.mktemp("runs")
-    task = {"cases": [("local", {}), ("synchronized", {"synchronized": True, "augment": False}), ("apart", {})]}
-    statuses, said = run(folder / "two", task, task, addresses=free_addresses(2))
-    assert statuses == [0, 0], "\n".join(said)
+def workers(tmp_path_factory):
+    """What two workers left that ran all cases, and then "lost", in which worker 1 was killed; how that ended."""
+    folder, addresses = tmp_path_factory.mktemp("workers"), free_addresses(2)
+    tasks = [{"cases": [*CASES, ("lost", arguments)]} for arguments in ({}, {"end": (1, "SIGKILL")})]
+    return folder, run(folder, *tasks, addresses=addresses), addresses
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    """What one process left, with two devices or, in cases named "whole ...", one."""
+    folder = tmp_path_factory.mktemp("process")
     cases = [("local", {}), ("whole", {"augment": False})]
     cases += [(name, {"network": "capsules", "augment": False}) for name in ("capsules", "whole capsules")]
-    statuses, said = run(folder / "one", {"devices": 2, "cases": cases})
+    statuses, said = run(folder, {"devices": 2, "cases": cases})
     assert statuses == [0], said
     return folder
 
 
 def largest_difference(one, other):
-    with np.load(one) as ours, np.load(other) as theirs:
+    with np.load(one / "weights.npz") as ours, np.load(other / "weights.npz") as theirs:
         assert ours.files == theirs.files
         return max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours.files)
 
 
-SAME = {  # of two replicas or one, what the others are compared with
-    "per-worker statistics, augmented: two workers, and one process with two devices": ("two/local", "one/local"),
-    "synchronized statistics: two workers, and one process with the whole batch": ("two/synchronized", "one/whole"),
-    "losses of heads: two devices, and the whole batch on one": ("one/capsules", "one/whole capsules"),
+SAME = {  # what two workers, or two devices, left, and one process
+    "two workers, and two devices of one process, statistics of each": ("local", "local"),
+    "two workers with synchronized statistics, and one with the whole batch": ("synchronized", "whole"),
+    "losses of heads: two devices, and the whole batch on one": ("capsules", "whole capsules"),
 }
 
 
 @pytest.mark.parametrize("pair", SAME)
-def test_replicas_train_as_one_process_does(runs, pair):
+def test_replicas_train_as_one_process_does(workers, process, pair):
     """Gradients are means over the global batch; the decay, the rate and the momentum do not know of replicas."""
-    ours, theirs = (runs / name for name in SAME[pair])
-    difference = largest_difference(ours / "weights-0.npz", theirs / "weights-0.npz")
+    ours, theirs = SAME[pair]
+    ours, theirs = (process if ours == "capsules" else workers[0]) / ours / "0", process / theirs / "0"
+    difference = largest_difference(ours, theirs)
     print(f"{pair}: largest difference of a weight {difference:.2g}")
     assert difference < 1e-5
-    ours, theirs = (json.loads((name / "history-0.json").read_text()) for name in (ours, theirs))
+    ours, theirs = (json.loads((folder / "history.json").read_text()) for folder in (ours, theirs))
     assert ours.keys() == theirs.keys() == {"loss", "accuracy", "val_loss", "val_accuracy"}
     for name, values in ours.items():
         np.testing.assert_allclose(values, theirs[name], rtol=1e-5, atol=1e-5)
 
 
-def test_statistics_of_replicas_are_others_than_those_of_the_batch(runs):
-    assert largest_difference(runs / "two/local/weights-0.npz", runs / "one/whole/weights-0.npz") > 0.01
+def test_statistics_of_each_replica_are_not_those_of_the_batch(workers, process):
+    assert largest_difference(workers[0] / "local/0", process / "whole/0") > 0.01
 
 
 @pytest.mark.parametrize("name", ["local", "synchronized"])
-def test_workers_end_alike(runs, name):
-    weights, histories = ([runs / "two" / name / f"{kind}-{i}" for i in (0, 1)] for kind in ("weights", "history"))
-    assert largest_difference(*(path.with_suffix(".npz") for path in weights)) == 0
-    chief, other = (path.with_suffix(".json").read_text() for path in histories)
-    assert chief == other
+def test_workers_end_alike(workers, name):
+    assert_alike(*(workers[0] / name / str(worker) for worker in (0, 1)))
 
 
-def test_workers_that_find_different_states_refuse(runs):
+def test_workers_that_find_different_states_refuse(workers):
     for worker in (0, 1):
-        error = (runs / "two" / "apart" / f"error-{worker}").read_text()
+        error = (workers[0] / f"apart/{worker}/error").read_text()
         assert "differ from worker to worker: [2, 0]" in error and "storage that all of them share" in error
 
 
-def test_lost_workers_cost_no_epoch(runs, tmp_path):
-    """Worker 1 is killed in epoch 2, the chief terminated in epoch 3; then they end as if nothing had happened."""
-    for index, epoch, name, status in ((1, 1, "SIGKILL", -9), (0, 2, "SIGTERM", -15)):
-        addresses = free_addresses(2)
-        tasks = [{"cases": [("local", {"end": (epoch, name)} if worker == index else {})]} for worker in (0, 1)]
-        statuses, said = run(tmp_path, *tasks, addresses=addresses)
-        assert statuses[index] == status and statuses[1 - index] == 1, "\n".join(said)
-        assert f"worker {index} of 2 ({addresses[index]}) was lost" in said[1 - index]
-        assert "Start all workers again" in said[1 - index]
-        assert epochs(States(tmp_path / "local" / "state").newest()) == epoch
-    task = {"cases": [("local", {})]}
-    statuses, said = run(tmp_path, task, task, addresses=free_addresses(2))
+def test_lost_workers_cost_no_epoch(workers):
+    """Worker 1 was killed in epoch 2, the chief is terminated in epoch 3; in the end it is as if nothing had been."""
+    folder, ended, addresses = workers
+    assert_lost(1, -9, ended, addresses)
+    assert epochs(States(folder / "lost/state").newest()) == 1
+    addresses = free_addresses(2)
+    ended = run(folder, *({"cases": [("lost", end)]} for end in ({"end": (2, "SIGTERM")}, {})), addresses=addresses)
+    assert_lost(0, -15, ended, addresses)
+    assert epochs(States(folder / "lost/state").newest()) == 2
+    statuses, said = run(folder, *[{"cases": [("lost", {})]}] * 2, addresses=free_addresses(2))
     assert statuses == [0, 0], "\n".join(said)
-    for name in ("weights-0", "weights-1"):
-        assert largest_difference(tmp_path / "local" / f"{name}.npz", runs / "two" / "local" / f"{name}.npz") == 0
-    for name in ("history-0.json", "history-1.json"):
-        assert (tmp_path / "local" / name).read_text() == (runs / "two" / "local" / name).read_text()
+    for worker in (0, 1):
+        assert_alike(folder / f"lost/{worker}", folder / f"local/{worker}")
+
+
+def assert_lost(index, status, ended, addresses):
+    statuses, said = ended
+    assert statuses[index] == status and statuses[1 - index] == 1, "\n".join(said)
+    assert f"worker {index} of 2 ({addresses[index]}) was lost" in said[1 - index]
+    assert "Start all workers again" in said[1 - index]
+
+
+def assert_alike(one, other):
+    """Weights and history, bit for bit."""
+    assert largest_difference(one, other) == 0
+    assert (one / "history.json").read_text() == (other / "history.json").read_text()

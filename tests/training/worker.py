@@ -34,8 +34,8 @@ def resnet(synchronized=False):
 
 def capsules():
     """A network with a loss of its own beside the compiled one: that of its decoder."""
-    model = applications.CapsNet(input_shape=(18, 18, 1), filters=4, capsules=1, dimensions=(2, 4), decoder=(8, 8))
-    return model, MarginLoss()
+    small = dict(filters=4, capsules=1, dimensions=(2, 4), iterations=1, decoder=(8, 8))
+    return applications.CapsNet(input_shape=(18, 18, 1), **small), MarginLoss()
 
 
 NETWORKS = {"resnet": resnet, "capsules": capsules}
@@ -56,20 +56,19 @@ class End(keras.callbacks.Callback):
             os.kill(os.getpid(), self.signal)
 
 
-def train(strategy, folder, *, network="resnet", augment=True, end=None, apart=False, **options):
-    """Trains with a batch of 8 for all replicas, and leaves weights and history in the folder, of each worker."""
+def train(strategy, state, own, *, network="resnet", augment=True, end=None, **options):
+    """Trains with a batch of 8 for all replicas, and leaves weights and history in the worker's own folder."""
     images, labels = load_digits(return_X_y=True)
     images = images.reshape(-1, 8, 8, 1).astype("float32") / 16
     if network == "capsules":
         images = np.pad(images, ((0, 0), (5, 5), (5, 5), (0, 0)))
     parts = [data.load((images[part], labels[part]), validation=0, test=0) for part in (TRAIN, VALIDATION)]
-    worker = Cluster.from_environment().index
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model, loss = NETWORKS[network](**options)
         rate = Warmup(0.1, 6, start=0.02)
         model.compile(keras.optimizers.SGD(rate, momentum=0.9, weight_decay=0.01), loss, metrics=["accuracy"])
-    resume = Resume(folder / (f"state-{worker}" if apart else "state"))
+    resume = Resume(state)
     batch = BATCH // strategy.num_replicas_in_sync
     layers = [data.RandomCropWithPadding(1)] if augment else []
     batches = distribution.batches(
@@ -85,22 +84,22 @@ def train(strategy, folder, *, network="resnet", augment=True, end=None, apart=F
         verbose=0,
     )
     distribution.barrier(strategy)
-    np.savez(folder / f"weights-{worker}.npz", **{variable.path: variable.numpy() for variable in model.weights})
-    (folder / f"history-{worker}.json").write_text(json.dumps(resume.history))
+    np.savez(own / "weights.npz", **{variable.path: variable.numpy() for variable in model.weights})
+    (own / "history.json").write_text(json.dumps(resume.history))
 
 
-def train_apart(strategy, folder):
-    """The chief finds a state in its directory, the others find none in theirs: all refuse to train."""
+def train_apart(strategy, own):
+    """Each worker has a directory of states of its own, and only the chief's has one: all refuse to train."""
     if distribution.is_chief():
-        States(folder / "state-0").write(2, lambda path: path.write_bytes(b"2 epochs"))
+        States(own / "state").write(2, lambda path: path.write_bytes(b"2 epochs"))
     try:
-        train(strategy, folder, apart=True)
+        train(strategy, own / "state", own)
     except ValueError as error:
-        (folder / f"error-{Cluster.from_environment().index}").write_text(str(error))
+        (own / "error").write_text(str(error))
 
 
 def main(folder, cases, devices=1):
-    """Runs (name, arguments of `train`) one after the other, with `folder / name` for what each leaves.
+    """Runs (name, arguments of `train`) one after the other; what each leaves is in `folder / name / worker`.
 
     The processor counts as so many devices. Cases named "whole ..." run on one of them, without a strategy.
     """
@@ -110,12 +109,14 @@ def main(folder, cases, devices=1):
     warnings.simplefilter("error", UserWarning)
     strategy = distribution.strategy()
     for name, arguments in cases:
-        own = pathlib.Path(folder) / name
+        case = pathlib.Path(folder) / name
+        own = case / str(Cluster.from_environment().index)
         own.mkdir(parents=True, exist_ok=True)
         if name == "apart":
             train_apart(strategy, own)
         else:
-            train(tf.distribute.get_strategy() if name.startswith("whole") else strategy, own, **arguments)
+            under = tf.distribute.get_strategy() if name.startswith("whole") else strategy
+            train(under, case / "state", own, **arguments)
 
 
 def end_with_the_tests():
