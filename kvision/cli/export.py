@@ -3,7 +3,7 @@
     kvision export runs/digits
     kvision export model.keras --labels=names.txt --out=served --dtype=bfloat16 --constants
     kvision export runs/digits --to=onnx
-    kvision export runs/digits --to=litert --out=digits.tflite
+    kvision export --model=model.keras --to=litert --out=digits.tflite
 
 What is exported is a run folder's network or a .keras file. The SavedModel takes encoded images, and has decoding,
 preprocessing and the labels inside. It gets the next free version folder below --out, by default the run folder's

@@ -2,6 +2,7 @@
 
     kvision predict served/1 holiday.jpg cat.png
     kvision predict runs/digits seven.jpg
+    kvision predict --model=served/1 holiday.jpg
 
 The network is an exported SavedModel: its version folder, or the folder of versions, the newest of which answers, or a
 run folder with such a folder `served`.
