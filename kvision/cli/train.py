@@ -133,7 +133,7 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
         ),
     )
     resume = training.Resume(folder / "state")
-    callbacks = [*recipe.callbacks(model, resume), training.StopOnNonFinite(), training.Progress(), resume]
+    callbacks = [*recipe.callbacks(model), training.StopOnNonFinite(), training.Progress(), resume]
     if options.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     # Keras's word for the end of a validation set that did not know its length: a folder with unreadable files.

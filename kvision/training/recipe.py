@@ -11,8 +11,8 @@ from kvision.optimizers import AdaptiveGradientClipping, Warmup, decays
 from kvision.training.augmentation import nothing, whole
 from kvision.training.optimization import SGD, crossentropy, everything
 from kvision.training.plateau import ReduceOnPlateau
-from kvision.training.resume import Resume
 from kvision.training.schedules import KerasSchedule, Plateau, Schedule
+from kvision.training.weight_average import WeightAverage
 
 WARMUP = 5  # epochs of Goyal et al.
 
@@ -225,14 +225,11 @@ class Recipe:
         rate = self.learning_rate()
         return float(rate(round(epoch * self.steps_per_epoch))) if callable(rate) else rate
 
-    def callbacks(self, model: keras.Model | None = None, resume: Resume | None = None) -> list:
+    def callbacks(self, model: keras.Model | None = None) -> list:
         """What `fit` needs beside the optimizer: for rates that fall by validation, and for averaged weights.
-
-            callbacks=[*recipe.callbacks(resume=resume), resume]
 
         Args:
             model: if it is given, it is checked that this very recipe compiled it.
-            resume: the callback that keeps the training's state. The rate then goes on falling where it was.
 
         Raises:
             ValueError: the model was compiled with another rate, as by `compile(batch=...)`, which returns the recipe
@@ -247,10 +244,8 @@ class Recipe:
                     f"{model.name!r} was compiled with the rate {float(model.optimizer.learning_rate):g}, {self.name} "
                     f"starts with {self.rate_at(0):g}. Ask the recipe that `compile` returned for its callbacks."
                 )
-            found.append(ReduceOnPlateau(self.learning_rate(), **vars(self.schedule), resume=resume))
+            found.append(ReduceOnPlateau(self.learning_rate(), **vars(self.schedule)))
         if self.average is not None:
-            from kvision.training import WeightAverage
-
             found.append(WeightAverage(self.average))
         return found
 

@@ -239,5 +239,5 @@ def test_models_that_cannot_be_served(tmp_path):
     with pytest.raises(ValueError, match="one input"):
         savedmodel(applications.ResNet20(include_top=False), tmp_path, preprocess=PREPROCESS)
     with pytest.raises(ValueError, match="1 or 3 channels"):
-        savedmodel(applications.ResNet20(input_shape=(8, 8, 5)), tmp_path, preprocess=PREPROCESS)
+        savedmodel(applications.ResNet20(input_shape=(8, 8, 5)), tmp_path, preprocess=Preprocess())
     assert savedmodel(plain, tmp_path, preprocess=PREPROCESS).name == "1"

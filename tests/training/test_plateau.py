@@ -63,8 +63,8 @@ def test_it_climbs_first_and_drops_nothing_meanwhile():
     assert [rates[epoch, 1] for epoch in (3, 4, 5)] == pytest.approx([0.2, 0.02, 0.02])
 
 
-def climbing(warmup, resume=None):
-    return ReduceOnPlateau(Warmup(0.1, warmup, start=0.01), patience=2, resume=resume)
+def climbing(warmup):
+    return ReduceOnPlateau(Warmup(0.1, warmup, start=0.01), patience=2)
 
 
 @functools.cache
@@ -74,21 +74,9 @@ def uninterrupted(warmup):
 
 @pytest.mark.parametrize(("warmup", "killed_in"), [(0, 4), (0, 7), (5, 1), (5, 7)])
 def test_goes_on_after_an_interruption(tmp_path, warmup, killed_in):
-    """With Keras's own, the epochs since the last better value would be forgotten."""
-    resume = training.Resume(tmp_path)
+    """`Resume` remembers the epochs since the last better value."""
     with pytest.raises(KeyboardInterrupt):
-        fit(climbing(warmup, resume), Validation(killed_in=killed_in), resume)
-    resume = training.Resume(tmp_path)
-    rest = fit(climbing(warmup, resume), Validation(), resume)
+        fit(climbing(warmup), Validation(killed_in=killed_in), training.Resume(tmp_path))
+    rest = fit(climbing(warmup), Validation(), training.Resume(tmp_path))
     assert min(rest)[0] == killed_in
     assert rest == pytest.approx({step: uninterrupted(warmup)[step] for step in rest}, rel=1e-5)
-
-
-def test_a_history_without_validation_is_named(tmp_path):
-    resume = training.Resume(tmp_path)
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    model.fit(X, Y, epochs=2, callbacks=[resume], verbose=0)
-    with pytest.raises(ValueError, match="'val_accuracy', of which the history of 2 epochs has 0 values. It has: loss"):
-        plateau = ReduceOnPlateau(0.1, resume=training.Resume(tmp_path))
-        model.fit(X, Y, epochs=3, callbacks=[plateau, plateau.resume], verbose=0)
