@@ -22,13 +22,14 @@ The program of one process, started on every worker, with a few lines more:
 `kvision.training.cluster` tells how workers find each other. A replica is a device that trains: each GPU, or the
 processor of a worker without one. k replicas with n images each make a minibatch of kn:
 
-- The gradient is the mean over kn images (remark 3), if losses come from `keras.losses.Loss`, `add_loss` or
-  regularizers: those are divided by k. Weight decay is not (remark 1). The rate is the recipe's: 0.1 kn / 256, after a
-  warmup (section 2.1).
+- The gradient is the mean over all kn images (section 3, gradient aggregation), if losses are `keras.losses.Loss`,
+  `add_loss` or regularizers: these are divided by k, and gradients summed. It is whole when it is clipped, and when
+  mixed_float16 asks whether it is finite; Keras would judge that of one replica. Weight decay is not divided (section
+  3). The rate is the recipe's: 0.1 kn / 256, after a warmup (section 2.1).
 - Batch normalization takes the statistics of n images, each replica its own (section 2.3). For those of all kn, set
   `layer.synchronized = True` for every `keras.layers.BatchNormalization` of the model before it is compiled.
-- No two replicas see the same image in an epoch (section 3). What is trained depends on how many replicas there are,
-  and not on how many of them share a worker.
+- No two replicas see the same image in an epoch (section 3, data shuffling). What is trained depends on how many
+  replicas there are, and not on how many of them share a worker.
 - Layers that draw random numbers, such as dropout, draw the same ones on all replicas.
 
 `Resume` writes on the chief alone and reads on every worker, so its directory is on storage that they share. Other
@@ -49,6 +50,7 @@ import keras
 import tensorflow as tf
 
 from kvision.training.cluster import Cluster, is_chief
+from kvision.training.whole_gradient import judge_all_replicas
 
 __all__ = ["SharedStatistics", "agreed", "barrier", "batches", "is_chief", "strategy"]
 
@@ -65,13 +67,16 @@ def strategy() -> tf.distribute.Strategy:
     Raises:
         ValueError: TF_CONFIG is not what it should be.
     """
+    judge_all_replicas()
     cluster = Cluster.from_environment()
     if len(cluster.tasks) > 1:
         print(f"This is {cluster.worker(cluster.index)}. It waits for the others.", file=sys.stderr, flush=True)
-        sys.excepthook = functools.partial(_told, sys.excepthook, cluster)
+        sys.excepthook = functools.partial(_explained, sys.excepthook, cluster)
         ending = signal.getsignal(signal.SIGTERM)
         workers = Workers()
-        signal.signal(signal.SIGTERM, ending)  # TensorFlow takes it for a notice, and would go on training
+        signal.signal(
+            signal.SIGTERM, ending or signal.SIG_DFL
+        )  # TensorFlow takes it for a notice, and would go on training
         return workers
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) > 1:
@@ -96,8 +101,8 @@ class Workers(tf.distribute.MultiWorkerMirroredStrategy):
         return super().reduce(reduce_op, value, axis)
 
 
-def _told(otherwise, cluster, kind, error, traceback):
-    """Told is, below its traceback, what an error that ends this process means when another worker was lost."""
+def _explained(otherwise, cluster, kind, error, traceback):
+    """Tells, below the traceback of an error that ends this process, of the worker that was lost."""
     otherwise(kind, error, traceback)
     message = str(error)
     unreachable = issubclass(kind, (tf.errors.UnavailableError, tf.errors.DeadlineExceededError))
@@ -114,10 +119,12 @@ def _told(otherwise, cluster, kind, error, traceback):
 def batches(strategy: tf.distribute.Strategy, make: Callable[..., tf.data.Dataset], *arguments, **keywords):
     """What `make(*arguments, **keywords)` makes, shared among the replicas, for `fit` and `evaluate`.
 
-    For each replica of this worker `make` is called with `shard=(replica, replicas)`, as `data.training_batches` and
-    `data.evaluation_batches` take it; a batch size is that of a replica. For the only replica there is is no shard.
-    Replicas may have more or less batches than others: those that have no more count for nothing. `cache` is what each
-    replica may keep, of the whole split.
+    For each replica of this worker `make` is called with `shard=(replica, replicas)`, which `data.training_batches`
+    and `data.evaluation_batches` take; a batch size is that of a replica. Where there is one replica, there is no
+    shard. `cache` is what each replica may keep, of the whole split.
+
+    Those of `kvision.data` give all replicas equally many batches. Others that do not end with batches of no images,
+    which count for nothing, but which not every network takes: oneDNN's fused convolutions do not.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:

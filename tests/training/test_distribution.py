@@ -59,7 +59,7 @@ def run(folder, *tasks, addresses=()):
         return statuses, [file.read() for file in said]
 
 
-CASES = [("local", {}), ("synchronized", {"synchronized": True, "augment": False}), ("apart", {})]
+CASES = [("local", {}), ("synchronized", {"synchronized": True, "augment": False}), ("half", {}), ("apart", {})]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def workers(tmp_path_factory):
 def process(tmp_path_factory):
     """What one process left, with two devices or, in cases named "whole ...", one."""
     folder = tmp_path_factory.mktemp("process")
-    cases = [("local", {}), ("whole", {"augment": False})]
+    cases = [("local", {}), ("half", {}), ("whole", {"augment": False})]
     cases += [(name, {"network": "capsules", "augment": False}) for name in ("capsules", "whole capsules")]
     statuses, said = run(folder, {"devices": 2, "cases": cases})
     assert statuses == [0], said
@@ -115,6 +115,13 @@ def test_statistics_of_each_replica_are_not_those_of_the_batch(workers, process)
 @pytest.mark.parametrize("name", ["local", "synchronized"])
 def test_workers_end_alike(workers, name):
     assert_alike(*(workers[0] / name / str(worker) for worker in (0, 1)))
+
+
+def test_gradients_that_overflow_on_one_replica_are_left_out_on_all(workers, process):
+    for folder in (workers[0] / "half/0", workers[0] / "half/1", process / "half/0"):
+        with np.load(folder / "weights.npz") as left:
+            assert np.isfinite(left["kernel"]).all() and left["iterations"] == 3 and left["scale"] == 2**14
+    assert largest_difference(workers[0] / "half/0", process / "half/0") < 1e-5
 
 
 def test_workers_that_find_different_states_refuse(workers):
