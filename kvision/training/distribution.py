@@ -67,19 +67,18 @@ def strategy() -> tf.distribute.Strategy:
     Raises:
         ValueError: TF_CONFIG is not what it should be.
     """
-    judge_all_replicas()
     cluster = Cluster.from_environment()
     if len(cluster.tasks) > 1:
+        judge_all_replicas()
         print(f"This is {cluster.worker(cluster.index)}. It waits for the others.", file=sys.stderr, flush=True)
         sys.excepthook = functools.partial(_explained, sys.excepthook, cluster)
         ending = signal.getsignal(signal.SIGTERM)
         workers = Workers()
-        signal.signal(
-            signal.SIGTERM, ending or signal.SIG_DFL
-        )  # TensorFlow takes it for a notice, and would go on training
+        signal.signal(signal.SIGTERM, ending or signal.SIG_DFL)  # TensorFlow takes it for a notice, and would train on
         return workers
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) > 1:
+        judge_all_replicas()
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     return tf.distribute.get_strategy()
 

@@ -194,6 +194,15 @@ def test_discard(tmp_path):
     assert not (tmp_path / "state").exists() and resume.history["loss"] and resume.epochs == 0
 
 
+def test_only_the_chief_writes(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}')
+    _, resume = train(tmp_path / "state", epochs=1)
+    assert len(resume.history["loss"]) == 1 and not (tmp_path / "state").exists()
+    (tmp_path / "state").mkdir()
+    resume.discard()
+    assert (tmp_path / "state").exists()
+
+
 def test_killed_at_any_moment_and_started_again_until_done(tmp_path):
     """Real processes and SIGKILL. Their parent has imported TensorFlow for all of them."""
     context = multiprocessing.get_context("forkserver")
