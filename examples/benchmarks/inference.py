@@ -20,7 +20,7 @@ import time
 
 import stock_vit
 from absl import app, flags
-from interleaved import take_turns
+from interleaved import lineage, take_turns
 
 MODEL = flags.DEFINE_string(
     "model", "ResNet50", "a name of kvision.applications, and of keras.applications where that is the peer"
@@ -127,7 +127,8 @@ def main(_):
     print(f"{MODEL.value} at {SIZE.value}, {os.cpu_count()} cores, ", end="")
     print(f"keras {keras.__version__}, tensorflow {tf.__version__}; images/s: median (min to max)")
     shape = (SIZE.value, SIZE.value, 3)
-    ours = trained(getattr(kvision.applications, MODEL.value)(input_shape=shape))
+    row = getattr(kvision.applications, MODEL.value)
+    ours = trained(row(input_shape=shape, lineage=lineage(row, PEER.value)))
     folder = pathlib.Path(tempfile.mkdtemp())
     for dtype in DTYPES.value:
 
@@ -141,29 +142,31 @@ def main(_):
             kind = "constants" if constants else "variables"
             path = export(kind, constants=constants)
             servers[f"kvision {kind}"] = lambda images, path=path: server(path, "tensor", images)
+        forms = list(servers)
         for peer in PEER.value:
             if peer in ("keras", "layers"):
                 path = keras_export(peer, dtype, shape, folder / dtype / peer)
-                servers[peer] = lambda images, path=path: server(path, "serving_default", images)
+                name = {"keras": "keras.applications", "layers": "Keras's layers"}[peer]
+                servers[name] = lambda images, path=path: server(path, "serving_default", images)
             elif peer == "unfolded":
                 path = export(peer, surgery=Surgery(batch_norms=False, strides=False, layers=False))
-                servers[peer] = lambda images, path=path: server(path, "tensor", images)
+                servers["unfolded variables"] = lambda images, path=path: server(path, "tensor", images)
             elif peer == "onnx":
                 path = folder / "network.onnx"
                 path = path if path.exists() else kvision.export.onnx(ours, path, Preprocess())
-                servers[peer] = lambda images, path=path: onnx_server(path, images)
+                servers["ONNX Runtime, float32"] = lambda images, path=path: onnx_server(path, images)
             else:
-                servers[peer] = lambda images, peer=peer, dtype=dtype: torch_server(peer, images, dtype)
+                servers[f"timm {peer}"] = lambda images, peer=peer, dtype=dtype: torch_server(peer, images, dtype)
         for batch in map(int, BATCHES.value):
             images = np.random.default_rng(0).uniform(0, 255, (batch, *shape)).astype("float32")
-            medians, texts = take_turns({name: start(images) for name, start in servers.items()}, ROUNDS.value)
+            task = f"serving {MODEL.value}, {dtype}, batch {batch} at {SIZE.value}"
+            medians, texts = take_turns({name: start(images) for name, start in servers.items()}, ROUNDS.value, task)
             row = ", ".join(f"{name} {text}" for name, text in texts.items())
-            ratios = "; ".join(
-                f"{' and '.join(f'{medians[name] / medians[peer]:.2f}' for name in servers if name not in PEER.value)} "
-                f"x {peer}"
-                for peer in PEER.value
-            )
-            print(f"{dtype}, batch {batch}: {row}; {ratios}", flush=True)
+            ratios = [
+                " and ".join(f"{medians[name] / medians[peer]:.2f}" for name in forms) + f" x {peer}"
+                for peer in servers.keys() - set(forms)
+            ]
+            print(f"{dtype}, batch {batch}: {row}; {'; '.join(ratios)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from results import record
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -41,11 +43,24 @@ def trainer(model, optimizer, batch: int, steps: int, batches=None, callbacks=()
     return run
 
 
-def take_turns(runs: dict[str, Callable[[], float]], rounds: int) -> tuple[dict[str, float], dict[str, str]]:
-    """The median of what each run returns in `rounds` interleaved rounds, and `median (min to max)` as text."""
+def take_turns(
+    runs: dict[str, Callable[[], float]], rounds: int, task: str = "", unit: str = "images/s"
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The median of what each run returns in `rounds` interleaved rounds, and `median (min to max)` as text.
+
+    With a task, the results are recorded: see results.py.
+    """
     found = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             found[name].append(run())
+    if task:
+        record(task, found, unit)
     medians = {name: statistics.median(values) for name, values in found.items()}
     return medians, {n: f"{medians[n]:.4g} ({min(v):.4g} to {max(v):.4g})" for n, v in found.items()}
+
+
+def lineage(row, peers: Sequence[str]) -> str | None:
+    """The row's lineage that computes what timm's network does, if one of the peers is one: equal multiply-adds."""
+    tags = [weights.source for weights in row.weights]
+    return next((tag for tag in tags if tag.partition("/")[2].partition(".")[0] in peers), None)

@@ -16,7 +16,7 @@ from functools import partial
 
 import stock_vit
 from absl import app, flags
-from interleaved import take_turns, trainer
+from interleaved import lineage, take_turns, trainer
 
 MODEL = flags.DEFINE_string(
     "model", "ResNet50", "a name of kvision.applications, and of keras.applications where that is the peer"
@@ -37,7 +37,8 @@ SIZE = flags.DEFINE_integer("size", 224, "height and width of the images")
 def ours(shape):
     import kvision
 
-    return getattr(kvision.applications, MODEL.value)(input_shape=shape)
+    row = getattr(kvision.applications, MODEL.value)
+    return row(input_shape=shape, lineage=lineage(row, [PEER.value]))
 
 
 def theirs(shape):
@@ -104,6 +105,10 @@ def main(_):
     print(f"{MODEL.value}, batch {BATCH.value} at {SIZE.value}, {os.cpu_count()} cores, ", end="")
     print(f"keras {keras.__version__}, tensorflow {tf.__version__}; images/s: median (min to max)")
     shape = (SIZE.value, SIZE.value, 3)
+    titles = dict(
+        keras="keras.applications", stock="Keras's grouped convolutions", layers="Keras's layers", hub="keras-hub"
+    )
+    theirs_name = titles.get(PEER.value, f"timm {PEER.value}")
     for policy in POLICIES.value:
         keras.config.set_dtype_policy(policy)
         peers = {
@@ -113,10 +118,11 @@ def main(_):
             "hub": partial(fit, partial(transformer, stock_vit.hub), shape),
         }
         peer = peers.get(PEER.value, partial(torch_loop, policy))
-        runs = {"kvision": fit(ours, shape), PEER.value: peer()}
-        medians, texts = take_turns(runs, ROUNDS.value)
+        runs = {"kvision": fit(ours, shape), theirs_name: peer()}
+        task = f"training {MODEL.value}, {policy}, batch {BATCH.value} at {SIZE.value}"
+        medians, texts = take_turns(runs, ROUNDS.value, task)
         row = ", ".join(f"{name} {text}" for name, text in texts.items())
-        print(f"{policy}: {row}; ratio {medians['kvision'] / medians[PEER.value]:.2f}", flush=True)
+        print(f"{policy}: {row}; ratio {medians['kvision'] / medians[theirs_name]:.2f}", flush=True)
 
 
 if __name__ == "__main__":
