@@ -23,6 +23,7 @@ class Preprocess:
         size: height and width that the checkpoint was evaluated at, or None for any.
         crop_fraction: the share of the resized image that the centre crop keeps, in (0, 1].
         interpolation: "bilinear" or "bicubic".
+        squash: whether images are resized without keeping their aspect ratio.
 
     Raises:
         ValueError: a size, fraction, deviation or interpolation out of its range.
@@ -34,6 +35,7 @@ class Preprocess:
     size: tuple[int, int] | None = None
     crop_fraction: float = 1.0
     interpolation: str = "bilinear"
+    squash: bool = False
 
     def __post_init__(self):
         for name in ("mean", "std"):
@@ -69,6 +71,21 @@ class Preprocess:
             x = x.astype("float32") if hasattr(x, "astype") else keras.ops.cast(x, "float32")
         return x * factor - offset
 
+    @property
+    def resizing(self) -> dict[str, Any]:
+        """What comes after the size in `kvision.data.resize_for_evaluation` and `evaluation_batches`."""
+        return dict(crop_fraction=self.crop_fraction, interpolation=self.interpolation, squash=self.squash)
+
+    def for_channels(self, channels: int) -> "Preprocess":
+        """The same for images of so many channels: of one, the mean of the figures, of more, they in turn."""
+        if len(self.mean) in (1, channels):
+            return self
+        if channels == 1:
+            mean, std = (sum(values) / len(values) for values in (self.mean, self.std))
+            return replace(self, mean=(mean,), std=(std,))
+        turns = [index % len(self.mean) for index in range(channels)]
+        return replace(self, mean=tuple(self.mean[i] for i in turns), std=tuple(self.std[i] for i in turns))
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -79,12 +96,17 @@ class Origin:
         weights: the tag of its weights, or None for weights of its own training.
         changes: how its recipe departs from the row's, for people to read (holes by the name of what fills them).
         preprocess: what its input went through.
+        revision: the commit of the hub's repository that its weights came from.
+        lineage: how PyTorch keeps the tensors of this network, for `kvision.weights.to_torch`; None where no published
+            network computes the same.
     """
 
     row: str
     weights: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     preprocess: Preprocess | None = None
+    revision: str | None = None
+    lineage: dict[str, Any] | None = None
 
     @classmethod
     def from_dict(cls, values: dict) -> "Origin":

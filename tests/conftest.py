@@ -4,6 +4,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow leaves oneDNN out on processors without AVX-512, where it is two to three times faster, too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub; those of fetching have one of their own
 
 import keras
 import pytest

@@ -94,6 +94,7 @@ def test_every_row_is_public_under_its_name():
         assert row.params > 0 and row.macs > 0
 
 
-def test_readme_table_is_up_to_date():
-    readme = (ROOT / "README.md").read_text()
-    assert _table.markdown() in readme, "run: python -m kvision.applications._table README.md"
+@pytest.mark.parametrize(("table", "file"), _table.FILES.items())
+def test_tables_are_up_to_date(table, file):
+    text = (ROOT / file).read_text()
+    assert _table.between_marks(table) in text, f"run: python -m kvision.applications._table {file}"

@@ -106,7 +106,10 @@ class Variant:
         scores: what the top gives for the classes: "probabilities", which `classifier_activation` makes of logits and
             which sum to 1, or "lengths" of capsules, each a probability of its own.
         reported: the authors' figures.
-        weights: published checkpoints; the first is what `weights="imagenet"` means.
+        weights: published checkpoints; the first is what `weights="imagenet"` means: the best one, by its publisher's
+            figure, of those whose license allows general use and that can be fetched, at the row's size where that is
+            fixed.
+        lineages: conventions that local files may follow, of which nothing is published for this network.
     """
 
     name: str
@@ -120,6 +123,7 @@ class Variant:
     scores: str = "probabilities"
     reported: tuple[Reported, ...] = ()
     weights: tuple[Weights, ...] = ()
+    lineages: tuple[Weights, ...] = ()
 
     def __call__(
         self,
@@ -133,6 +137,7 @@ class Variant:
         name: str | None = None,
         *,
         lineage: str | None = None,
+        new_head: bool = False,
         **changes,
     ) -> Classifier:
         """Builds the network: `keras.applications`' arguments in their order, then changes to the recipe.
@@ -140,7 +145,8 @@ class Variant:
         Args:
             include_top: whether to end in class scores `(B, classes)`; else in the last feature map.
             weights: None (random initialization), "imagenet" (the row's first published weights), a tag of one of
-                the row's weights, or a path to a `.safetensors`, `.npz`, `.keras` or `.weights.h5` file.
+                the row's weights, or a path to a `.safetensors`, `.npz`, `.keras` or `.weights.h5` file. Published
+                ones are downloaded once, into the Hugging Face cache, and checked.
             input_tensor: a Keras tensor to build upon, `(B, H, W, C)`.
             input_shape: `(H, W, C)`, where H and W may be None. By default the row's own with the top, and any height
                 and width without it; for a network of a fixed size that of its weights' preprocessing, else the row's.
@@ -150,25 +156,30 @@ class Variant:
             classifier_activation: of the top; None gives logits.
             name: of the model; by default the row's in lower case.
             lineage: the tag of the row's weights whose conventions a local file follows, and whose changes are taken.
+            new_head: leaves the classification layer of the weights out: the network's own, of any number of classes,
+                starts from random values.
             **changes: fields of the recipe, such as `stride_first=False`.
 
         Raises:
-            ValueError: an argument out of its range, contradictory shapes, or weights that are unknown, cannot be
-                found or do not fit.
+            ValueError: an argument out of its range, contradictory shapes, or weights that are unknown, corrupt or do
+                not fit.
+            FileNotFoundError: published weights that are not on this machine and cannot be fetched.
             TypeError: a change that the recipe does not have.
         """
-        classes = self.classes if classes is None else classes
+        checkpoint = _weights.resolve(self.name, self.weights, self.lineages, weights, lineage, changes)
+        if classes is None:
+            classes = (checkpoint.published and checkpoint.row.classes) or self.classes
         _check_arguments(pooling, classes)
-        checkpoint = _weights.resolve(self.name, self.weights, weights, lineage, changes)
         changes = _weights.merge_changes(self.name, checkpoint.row, changes)
-        if checkpoint.published and include_top:
-            _check_published_top(self, weights, classes, classifier_activation)
+        if checkpoint.published and include_top and not new_head:
+            _check_published_top(self, checkpoint.row, weights, classes, classifier_activation)
         architecture = self._change(changes)
         preprocess = checkpoint.row.preprocess if checkpoint.row and checkpoint.label else None
         default = self.input_shape if include_top else (None, None, self.input_shape[2])
         if architecture.fixed_size:
             default = (*(preprocess and preprocess.size or self.input_shape[:2]), self.input_shape[2])
         inputs, x = _inputs(default, input_tensor, input_shape)
+        preprocess = preprocess and preprocess.for_channels(x.shape[-1])
         x = architecture.features(x)
         if include_top:
             x = architecture.classifier(x, classes, classifier_activation)
@@ -183,14 +194,28 @@ class Variant:
                 if value != getattr(self.architecture, key)
             },
             preprocess=preprocess,
+            lineage=self._lineage(architecture, checkpoint.row),
         )
         heads = []
         if include_top and (auxiliaries := architecture.auxiliaries()):
             network = keras.Model(inputs, x)
             heads = [auxiliary.head(network, classes, classifier_activation) for auxiliary in auxiliaries]
         model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin, heads=heads)
-        checkpoint.load(model, include_top)
+        if revision := checkpoint.load(model, self.name, architecture.fixed_size, include_top, new_head):
+            model.origin = replace(model.origin, revision=revision)
         return model
+
+    def _lineage(self, architecture: Architecture, asked: Weights | None) -> dict[str, Any] | None:
+        """The PyTorch lineage of a network of that recipe: the one asked for, else the first that computes the same."""
+        for weights in (*([asked] if asked else []), *self.weights, *self.lineages):
+            if weights.layout == "torch" and replace(architecture, **weights.changes) == architecture:
+                theirs = self._change(weights.changes)
+                if all(
+                    _alike(field.name, getattr(theirs, field.name), getattr(architecture, field.name))
+                    for field in fields(theirs)
+                ):
+                    return weights.plain()
+        return None
 
     def _change(self, changes: Mapping[str, Any]) -> Architecture:
         known = [field.name for field in fields(self.architecture)]
@@ -210,7 +235,7 @@ class Variant:
         """
         if not self.weights and weights == "imagenet" and self.preprocess is not None:
             return self.preprocess
-        return _weights.find(self.name, self.weights, weights).preprocess
+        return _weights.find(self.name, self.weights + self.lineages, weights).preprocess
 
     def preprocess_input(self, x, weights: str = "imagenet"):
         """Pixels `(..., H, W, C)` in [0, 255], uint8 or float, array or tensor, to a new float32 network input."""
@@ -242,12 +267,19 @@ class Variant:
             f"  {self.paper.title} ({self.paper.venue}, {self.paper.month})",
         ]
         lines += [f"  reported: {r.value} {r.metric}, {r.protocol} ({r.where})" for r in self.reported]
-        lines += [f"  weights: {w.source} ({w.license or 'license not stated'})" for w in self.weights]
+        lines += [f"  weights: {weights}" for weights in self.weights]
+        lines += [f"  lineage of local files: {weights.source}" for weights in self.lineages]
         return "\n".join(lines)
 
 
 def _plain(value) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _alike(field: str, theirs, ours) -> bool:
+    """Whether a field of two recipes is the same, or differs as that of a larger network or of other training would."""
+    sizes = all(type(size) is int for value in (theirs, ours) for size in keras.tree.flatten(value))
+    return theirs == ours or sizes or "drop" in field or field == "aux"
 
 
 def _check_arguments(pooling, classes) -> None:
@@ -262,11 +294,17 @@ def _check_arguments(pooling, classes) -> None:
         raise ValueError(f"`classes` is an integer of at least 1. Received: classes={classes!r}")
 
 
-def _check_published_top(row: Variant, weights, classes: int, activation) -> None:
-    if classes != row.classes:
+def _check_published_top(row: Variant, published: Weights, weights, classes: int, activation) -> None:
+    own = row.classes if published.classes is None else published.classes
+    if not own:
         raise ValueError(
-            f"If using `weights={weights!r}` with `include_top=True`, `classes` should be {row.classes}. "
-            f"Received classes={classes}"
+            f"The weights {published.source!r} of {row.name} have no classification layer. Pass include_top=False, or "
+            "new_head=True for a layer that starts from random values."
+        )
+    if classes != own:
+        raise ValueError(
+            f"If using `weights={weights!r}` with `include_top=True`, `classes` should be {own}. "
+            f"Received classes={classes}; new_head=True leaves the weights' own classification layer out."
         )
     if activation not in (None, "softmax"):
         raise ValueError(

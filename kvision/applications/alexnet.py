@@ -83,18 +83,15 @@ class AlexNetRecipe(Architecture):
 
 
 # The names of torchvision's sequential layers.
-OWT_NAMES = tuple(
-    (rf"^{theirs}\.", f"{ours}.")
-    for theirs, ours in {
-        r"features\.0": "conv1",
-        r"features\.3": "conv2",
-        r"features\.6": "conv3",
-        r"features\.8": "conv4",
-        r"features\.10": "conv5",
-        r"classifier\.1": "fc6",
-        r"classifier\.4": "fc7",
-        r"classifier\.6": "fc8",
-    }.items()
+OWT_NAMES = (
+    ("^features.0.", "^conv1."),
+    ("^features.3.", "^conv2."),
+    ("^features.6.", "^conv3."),
+    ("^features.8.", "^conv4."),
+    ("^features.10.", "^conv5."),
+    ("^classifier.1.", "^fc6."),
+    ("^classifier.4.", "^fc7."),
+    ("^classifier.6.", "^fc8."),
 )
 
 AlexNet = Variant(
@@ -135,7 +132,7 @@ AlexNetOWT = Variant(
         torchvision(
             "alexnet",
             top1=56.522,
-            host="torchvision",
+            address="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
             top=("fc6", "fc7", "fc8"),
             rename=OWT_NAMES,
             flattened={"fc6.weight": (256, 6, 6)},

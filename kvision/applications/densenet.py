@@ -6,7 +6,7 @@ Implementation of DenseNets", arXiv:1707.06990.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 
@@ -114,12 +114,12 @@ class DenseNet(Architecture):
         return relu(x, name=f"features.relu{block + 1}")  # (B, H/32, W/32, C); (B, H/4, W/4, C)
 
 
-TOP = (("^classifier", "fc"),)
+TOP = (("^classifier.", "^fc."),)
 
 
 def published(name: str, top1: float):
-    weights = torchvision(f"{name}.tv_in1k", top1=top1, rename=TOP)
-    return replace(weights, license="apache-2.0")  # as timm states it
+    """By torchvision; license and interpolation are those that timm states."""
+    return torchvision(f"{name}.tv_in1k", top1=top1, rename=TOP, license="apache-2.0", interpolation="bicubic")
 
 
 def table_3(error):
@@ -142,7 +142,7 @@ DenseNet121 = Variant(
     macs=2_834_161_664,
     reported=table_3(25.02),
     weights=(
-        timm("densenet121.ra_in1k", crop=0.95, rename=TOP),
+        timm("densenet121.ra_in1k", top1=76.5, crop=0.95, rename=TOP),
         published("densenet121", 74.434),
     ),
 )

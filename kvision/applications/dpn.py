@@ -6,7 +6,7 @@ images larger than in training, is `mean_max`. The layers are named as in timm's
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 
@@ -134,8 +134,8 @@ class DPN(Architecture):
 def converted(tag: str, top1: float | None = None) -> tuple[Weights, ...]:
     """The authors' weights, with their preprocessing: the mean of ImageNet in pixels, and pixels times 0.0167."""
     mean, std = tuple(value / 255 for value in (124, 117, 104)), (1 / (0.0167 * 255),) * 3
-    weights = timm(tag, top1=top1, mean=mean, std=std, size=224, crop=0.875)
-    return (replace(weights, rename=((r"^classifier\.", "fc."),)),)
+    names = dict(rename=(("^classifier.", "^fc."),), convolved={"fc.weight": (-1, 1, 1)})
+    return (timm(tag, top1=top1, mean=mean, std=std, size=224, crop=0.875, **names),)
 
 
 def errors(*figures, protocol="ILSVRC-2012 validation, 1 crop"):
@@ -154,7 +154,7 @@ DPN68 = Variant(
     params=12_611_602,
     macs=2_326_163_456,
     reported=errors(23.57, 6.93, 22.15, 5.90, 21.51, 5.52),
-    weights=converted("dpn68.mx_in1k"),
+    weights=converted("dpn68.mx_in1k", 76.346),
 )
 DPN92 = Variant(
     "DPN92",

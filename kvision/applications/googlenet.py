@@ -174,7 +174,7 @@ GoogLeNet = Variant(
             "googlenet",
             dict(convolve=normalized, first=normalized, normalize=None, large=3, last_pool=2, dropout=0.2),
             top1=69.778,
-            host="torchvision",
+            address="https://download.pytorch.org/models/googlenet-1378be20.pth",
             auxiliary=("aux1", "aux2"),
             mean=(0.5,) * 3,
             std=(0.5,) * 3,

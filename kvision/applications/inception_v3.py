@@ -177,9 +177,9 @@ InceptionV3 = Variant(
         Reported("top-5 error", 5.6, "ILSVRC-2012 validation, 1 crop", "Table 3"),
     ),
     weights=(
-        timm("inception_v3.tv_in1k", TORCH, 77.434, auxiliary=("AuxLogits",), **CENTERED, **AT_299),
+        timm("inception_v3.gluon_in1k", TORCH, 78.806, **AT_299),
         timm("inception_v3.tf_in1k", TORCH, 77.862, **CENTERED, **AT_299),
         timm("inception_v3.tf_adv_in1k", TORCH, 77.592, **CENTERED, **AT_299),
-        timm("inception_v3.gluon_in1k", TORCH, 78.806, **AT_299),
+        timm("inception_v3.tv_in1k", TORCH, 77.434, auxiliary=("AuxLogits",), **CENTERED, **AT_299),
     ),
 )

@@ -241,9 +241,9 @@ V2 = (
 )
 RELEASED = tuple(replace(grid, depth=depth) for grid, depth in zip(V2, (10, 20, 9), strict=True))
 RENAME = (
-    (r"^conv2d_(1a|2a|2b|4a)\.", r"Conv2d_\1_3x3."),
-    (r"^conv2d_3b\.", "Conv2d_3b_1x1."),
-    (r"^classif\.", "fc."),
+    *((f"^conv2d_{place}.", f"^Conv2d_{place}_3x3.") for place in ("1a", "2a", "2b", "4a")),
+    ("^conv2d_3b.", "^Conv2d_3b_1x1."),
+    ("^classif.", "^fc."),
 )
 
 
@@ -268,7 +268,7 @@ InceptionV4 = Variant(
             "inception_v4.tf_in1k",
             dict(released=True),
             80.156,
-            rename=((r"^last_linear\.", "fc."),),
+            rename=(("^last_linear.", "^fc."),),
             **CENTERED,
             **AT_299,
         ),
@@ -295,7 +295,7 @@ InceptionResNetV2 = Variant(
     reported=table_2(19.9, 4.9),
     weights=tuple(
         timm(f"inception_resnet_v2.{tag}", None, top1, rename=RENAME, size=299, crop=0.8975, **CENTERED)
-        for tag, top1 in (("tf_in1k", None), ("tf_ens_adv_in1k", 79.978))
+        for tag, top1 in (("tf_in1k", 80.462), ("tf_ens_adv_in1k", 79.978))
     ),
 )
 # The network that the figures show.

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from kvision.applications._publishers import timm
+from kvision.applications._publishers import HALF, timm
 from kvision.applications._record import Architecture, Paper, Reported, Variant, Weights
 from kvision.blocks.head import classify, pool
 from kvision.blocks.tokens import layer_norm, mlp, patches
 from kvision.classifier import Preprocess
+from kvision.layers.token_dense import gelu_tanh
 
 PAPER = Paper(
     title="MLP-Mixer: An all-MLP Architecture for Vision",
@@ -45,11 +46,11 @@ def mixer(x, name, net):
     """
     y = layer_norm(x, name=f"{name}.norm1")
     y = keras.layers.Permute((2, 1), name=f"{name}.channels_first")(y)
-    y = mlp(y, net.tokens, name=f"{name}.mlp_tokens")
+    y = mlp(y, net.tokens, name=f"{name}.mlp_tokens", activation=net.activation)
     y = keras.layers.Permute((2, 1), name=f"{name}.tokens_first")(y)
     x = keras.layers.Add(name=f"{name}.add1")([x, y])
     y = layer_norm(x, name=f"{name}.norm2")
-    y = mlp(y, net.channels, name=f"{name}.mlp_channels")
+    y = mlp(y, net.channels, name=f"{name}.mlp_channels", activation=net.activation)
     return keras.layers.Add(name=f"{name}.add2")([x, y])
 
 
@@ -66,6 +67,7 @@ class MLPMixer(Architecture):
         width: of the tokens, C.
         tokens: hidden width of the perceptrons that mix tokens, D_S.
         channels: hidden width of those that mix channels, D_C.
+        activation: between the layers of the perceptrons; the authors' code takes JAX's approximation of GELU.
         block: `block(x, name, net)`.
 
     Raises:
@@ -77,6 +79,7 @@ class MLPMixer(Architecture):
     width: int = 768
     tokens: int = 384
     channels: int = 3072
+    activation: str | Callable = "gelu"
     block: Callable = mixer
 
     @property
@@ -94,13 +97,44 @@ class MLPMixer(Architecture):
         return classify(x, classes, activation, name="head", initializer=keras.initializers.Zeros)
 
 
-HALF = (0.5, 0.5, 0.5)
 IMAGENET = Preprocess(HALF, HALF, size=(224, 224), interpolation="bicubic")
 
 
-def published(tag: str, mean=HALF, std=HALF, interpolation="bicubic") -> Weights:
+def published(tag: str, top1=None, mean=HALF, std=HALF, interpolation="bicubic", classes=None) -> Weights:
     """By the authors ("goog") or by Ridnik et al. (arXiv:2104.10972, "miil"), converted by timm."""
-    return timm(f"mixer_{tag}", None, None, mean, std, 224, 0.875, interpolation=interpolation, top=("head",))
+    others = dict(interpolation=interpolation, classes=classes, top=("head",))
+    return timm(f"mixer_{tag}", None, top1, mean, std, 224, 0.875, **others)
+
+
+def untrained(name: str) -> Weights:
+    """timm has the network, and no weights for it."""
+    return published(f"{name}.untrained")
+
+
+# The authors' own files, `.npz` of JAX's arrays.
+GOOGLE = Weights(
+    "google/mixer",
+    rename=(
+        ("^opt/target/", "^"),
+        ("^MixerBlock_", "^blocks."),
+        ("^stem/", "^stem.proj/"),
+        ("^pre_head_layer_norm/", "^norm/"),
+        ("/LayerNorm_0/", "/norm1/"),
+        ("/LayerNorm_1/", "/norm2/"),
+        ("/token_mixing/", "/mlp_tokens/"),
+        ("/channel_mixing/", "/mlp_channels/"),
+        ("/Dense_0/", "/fc1/"),
+        ("/Dense_1/", "/fc2/"),
+        ("/kernel$", "/weight$"),
+        ("/scale$", "/weight$"),
+        ("/", "."),
+    ),
+    layout="keras",
+    changes=dict(activation=gelu_tanh),
+    top=("head",),
+    preprocess=Preprocess(HALF, HALF, size=(224, 224)),
+)
+MIIL = dict(mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bilinear")
 
 
 def printed(top1: float, data: str, size: int, table: int) -> Reported:
@@ -118,6 +152,7 @@ Mixer_S32 = Variant(
     params=19_104_624,
     macs=1_002_426_368,
     preprocess=IMAGENET,
+    lineages=(untrained("s32_224"), GOOGLE),
 )
 Mixer_S16 = Variant(
     "Mixer_S16",
@@ -126,6 +161,7 @@ Mixer_S16 = Variant(
     params=18_528_264,
     macs=3_776_958_464,
     preprocess=IMAGENET,
+    lineages=(untrained("s16_224"), GOOGLE),
 )
 Mixer_B32 = Variant(
     "Mixer_B32",
@@ -134,6 +170,7 @@ Mixer_B32 = Variant(
     params=60_293_428,
     macs=3_237_722_112,
     preprocess=IMAGENET,
+    lineages=(untrained("b32_224"), GOOGLE),
 )
 Mixer_B16 = Variant(
     "Mixer_B16",
@@ -147,9 +184,12 @@ Mixer_B16 = Variant(
         printed(80.64, "pre-trained on ImageNet-21k", 224, 3),
     ),
     weights=(
-        published("b16_224.goog_in21k_ft_in1k"),
-        published("b16_224.miil_in21k_ft_in1k", (0.0,) * 3, (1.0,) * 3, "bilinear"),
+        published("b16_224.miil_in21k_ft_in1k", 82.306, **MIIL),
+        published("b16_224.goog_in21k_ft_in1k", 76.602),
+        published("b16_224.goog_in21k", classes=21843),
+        published("b16_224.miil_in21k", classes=11221, **MIIL),
     ),
+    lineages=(GOOGLE,),
 )
 Mixer_L32 = Variant(
     "Mixer_L32",
@@ -158,6 +198,7 @@ Mixer_L32 = Variant(
     params=206_939_264,
     macs=11_253_293_056,
     preprocess=IMAGENET,
+    lineages=(untrained("l32_224"), GOOGLE),
 )
 Mixer_L16 = Variant(
     "Mixer_L16",
@@ -172,7 +213,11 @@ Mixer_L16 = Variant(
         printed(84.15, "pre-trained on ImageNet-21k", 448, 2),
         printed(87.25, "pre-trained on JFT-300M", 448, 2),
     ),
-    weights=(published("l16_224.goog_in21k_ft_in1k"),),
+    weights=(
+        published("l16_224.goog_in21k_ft_in1k", 72.054),
+        published("l16_224.goog_in21k", classes=21843),
+    ),
+    lineages=(GOOGLE,),
 )
 Mixer_H14 = Variant(
     "Mixer_H14",
@@ -182,4 +227,5 @@ Mixer_H14 = Variant(
     macs=120_989_911_040,
     preprocess=IMAGENET,
     reported=(printed(87.94, "pre-trained on JFT-300M", 448, 2),),
+    lineages=(GOOGLE,),
 )

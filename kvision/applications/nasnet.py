@@ -200,11 +200,12 @@ NASNetALarge = Variant(
         timm(
             "nasnetalarge.tf_in1k",
             dict(average=average_with_border),
+            82.626,
             mean=(0.5,) * 3,
             std=(0.5,) * 3,
             size=331,
             crop=0.911,
-            rename=((r"^last_linear\.", "fc."),),
+            rename=(("^last_linear.", "^fc."),),
         ),
     ),
 )

@@ -205,17 +205,24 @@ TIMM = dict(
     stem=bind(stem_7x7, even=True),
     shortcut=pooled,
 )
-RENAME = ((r"^head\.fc\.", "fc."), (r"\.skipinit_gain$", ".skipinit.gain"))
+RENAME = (("^head.fc.", "^fc."), (".skipinit_gain$", ".skipinit.gain$"))
 
 # Without a skip gain, as in timm, these have the parameters of the ResNets that they replace: a gain and a bias for
 # each filter stand for gamma and beta.
 ROW = dict(paper=PAPER, preprocess=Preprocess(MEAN, STD, size=(224, 224), crop_fraction=0.875))
+
+
+def untrained(name):
+    """timm has the network, and no weights for it."""
+    return timm(name, TIMM, size=224, crop=0.9, rename=RENAME)
+
 
 NFResNet26 = Variant(
     "NFResNet26",
     NFResNet((2, 2, 2, 2), skip_init=False),
     params=15_995_176,
     macs=2_342_256_640,
+    lineages=(untrained("nf_resnet26"),),
     **ROW,
 )
 NFResNet50 = Variant(
@@ -223,7 +230,7 @@ NFResNet50 = Variant(
     NFResNet((3, 4, 6, 3), skip_init=False),
     params=25_557_032,
     macs=4_089_184_256,
-    weights=(timm("nf_resnet50.ra2_in1k", TIMM, crop=0.94, rename=RENAME),),
+    weights=(timm("nf_resnet50.ra2_in1k", TIMM, 80.64, crop=0.94, rename=RENAME),),
     **ROW,
 )
 NFResNet101 = Variant(
@@ -231,5 +238,6 @@ NFResNet101 = Variant(
     NFResNet((3, 4, 23, 3), skip_init=False),
     params=44_549_160,
     macs=7_801_405_440,
+    lineages=(untrained("nf_resnet101"),),
     **ROW,
 )

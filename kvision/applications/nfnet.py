@@ -59,13 +59,15 @@ F0 = NFResNet(
     last=3072,
     dropout=0.2,
 )
-# timm's, which its figures for the authors' weights are of: GELU itself, and epsilon beside the variance. It resizes
-# without keeping the aspect ratio ("squash"), where the preprocessing here crops.
+# timm's, which its figures for the authors' weights are of: GELU itself, and epsilon beside the variance.
 TIMM = dict(convolve=bind(standardized, epsilon=1e-5, floor=0.0), activate=bind(scaled, activation="gelu"))
 
 
-def nfnet(number, train, test, crop, dropout, params, macs, top1, note="") -> Variant:
-    """Table 1: F-N is F0 with N + 1 times its depths, trained and tested at these sizes."""
+def nfnet(number, train, test, crop, dropout, params, macs, top1, timms, note="") -> Variant:
+    """Table 1: F-N is F0 with N + 1 times its depths, trained and tested at these sizes.
+
+    `top1` is the authors' figure, `timms` timm's, for the weights that it converted.
+    """
     protocol = f"ILSVRC-2012 validation, trained at {train}, tested at {test}{note}"
     return Variant(
         f"NFNetF{number}",
@@ -75,14 +77,14 @@ def nfnet(number, train, test, crop, dropout, params, macs, top1, note="") -> Va
         macs,
         input_shape=(test, test, 3),
         reported=(Reported("top-1 accuracy", top1, protocol, "Table 3"),),
-        weights=(timm(f"dm_nfnet_f{number}.dm_in1k", TIMM, size=test, crop=crop, rename=RENAME),),
+        weights=(timm(f"dm_nfnet_f{number}.dm_in1k", TIMM, timms, size=test, crop=crop, squash=True, rename=RENAME),),
     )
 
 
-NFNetF0 = nfnet(0, 192, 256, 0.9, 0.2, 71_489_284, 12_384_198_656, 83.6)
-NFNetF1 = nfnet(1, 224, 320, 0.91, 0.3, 132_634_256, 35_538_968_576, 84.7)
-NFNetF2 = nfnet(2, 256, 352, 0.92, 0.4, 193_779_228, 62_592_978_944, 85.1)
-NFNetF3 = nfnet(3, 320, 416, 0.94, 0.4, 254_924_200, 114_763_501_568, 85.7)
-NFNetF4 = nfnet(4, 384, 512, 0.951, 0.5, 316_069_172, 215_241_187_328, 85.9)
-NFNetF5 = nfnet(5, 416, 544, 0.954, 0.5, 377_214_144, 289_757_106_176, 86.0)
-NFNetF6 = nfnet(6, 448, 576, 0.956, 0.5, 438_359_116, 377_280_307_200, 86.5, ", with SAM")
+NFNetF0 = nfnet(0, 192, 256, 0.9, 0.2, 71_489_284, 12_384_198_656, 83.6, 83.486)
+NFNetF1 = nfnet(1, 224, 320, 0.91, 0.3, 132_634_256, 35_538_968_576, 84.7, 84.702)
+NFNetF2 = nfnet(2, 256, 352, 0.92, 0.4, 193_779_228, 62_592_978_944, 85.1, 85.194)
+NFNetF3 = nfnet(3, 320, 416, 0.94, 0.4, 254_924_200, 114_763_501_568, 85.7, 85.686)
+NFNetF4 = nfnet(4, 384, 512, 0.951, 0.5, 316_069_172, 215_241_187_328, 85.9, 85.836)
+NFNetF5 = nfnet(5, 416, 544, 0.954, 0.5, 377_214_144, 289_757_106_176, 86.0, 86.098)
+NFNetF6 = nfnet(6, 448, 576, 0.956, 0.5, 438_359_116, 377_280_307_200, 86.5, 86.362, ", with SAM")

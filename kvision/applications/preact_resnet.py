@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import keras
 
 from kvision.applications import resnet
-from kvision.applications._publishers import timm
+from kvision.applications._publishers import HALF, timm
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.blocks.bind import bind
 from kvision.blocks.conv import At, conv, conv_norm, he_fan_out, norm, relu
@@ -209,9 +209,10 @@ def relu_only(x, unit, net):
     return relu(y, name=f"{unit.name}.relu") if unit.index == unit.count - 1 else y
 
 
-def v2(tag):
+def v2(tag, top1=None, **preprocessing):
     """timm's second-generation checkpoints: pixels in [-1, 1], and a 1x1 convolution for the dense layer."""
-    return timm(tag, mean=(0.5,) * 3, std=(0.5,) * 3, rename=((r"^head\.fc\.", "fc."),))
+    names = dict(rename=(("^head.fc.", "^fc."),), convolved={"fc.weight": (-1, 1, 1)})
+    return timm(tag, top1=top1, mean=HALF, std=HALF, **names, **preprocessing)
 
 
 def imagenet(error):
@@ -244,7 +245,7 @@ PreActResNet50 = Variant(
     PAPER,
     params=25_549_352,
     macs=4_089_184_256,
-    weights=(v2("resnetv2_50.a1h_in1k"),),
+    weights=(v2("resnetv2_50.a1h_in1k", 81.398),),
 )
 PreActResNet101 = Variant(
     "PreActResNet101",
@@ -252,7 +253,7 @@ PreActResNet101 = Variant(
     PAPER,
     params=44_541_480,
     macs=7_801_405_440,
-    weights=(v2("resnetv2_101.a1h_in1k"),),
+    weights=(v2("resnetv2_101.a1h_in1k", 83.002),),
 )
 PreActResNet152 = Variant(
     "PreActResNet152",
@@ -261,6 +262,7 @@ PreActResNet152 = Variant(
     params=60_185_128,
     macs=11_513_626_624,
     reported=imagenet(21.1),
+    lineages=(v2("resnetv2_152.untrained", size=224, crop=0.875),),
 )
 PreActResNet200 = Variant(
     "PreActResNet200",

@@ -107,7 +107,7 @@ ResNeSt50 = Variant(
     params=27_483_240,
     macs=5_371_160_576,
     reported=reported(81.03, 224),
-    weights=(timm("resnest50d.in1k", size=224, crop=0.875, interpolation="bilinear"),),
+    weights=(timm("resnest50d.in1k", top1=80.964, size=224, crop=0.875, interpolation="bilinear"),),
 )
 ResNeSt101 = Variant(
     "ResNeSt101",
@@ -117,7 +117,7 @@ ResNeSt101 = Variant(
     macs=13_321_472_000,
     input_shape=(256, 256, 3),
     reported=reported(82.83, 256),
-    weights=(timm("resnest101e.in1k", size=256, crop=0.875, interpolation="bilinear"),),
+    weights=(timm("resnest101e.in1k", top1=82.884, size=256, crop=0.875, interpolation="bilinear"),),
 )
 # The authors' code gives the two largest dropout.
 ResNeSt200 = Variant(
@@ -128,7 +128,7 @@ ResNeSt200 = Variant(
     macs=35_519_694_848,
     input_shape=(320, 320, 3),
     reported=reported(83.84, 320),
-    weights=(timm("resnest200e.in1k", size=320, crop=0.909),),
+    weights=(timm("resnest200e.in1k", top1=83.846, size=320, crop=0.909),),
 )
 ResNeSt269 = Variant(
     "ResNeSt269",
@@ -138,7 +138,7 @@ ResNeSt269 = Variant(
     macs=77_348_702_208,
     input_shape=(416, 416, 3),
     reported=reported(84.54, 416),
-    weights=(timm("resnest269e.in1k", size=416, crop=0.928),),
+    weights=(timm("resnest269e.in1k", top1=84.51, size=416, crop=0.928),),
 )
 
 
@@ -155,8 +155,8 @@ def fast(radix, cardinality, base, params, macs, accuracy, weights=()) -> Varian
     )
 
 
-def ablation(tag):
-    return (timm(tag, size=224, crop=0.875),)
+def ablation(tag, top1):
+    return (timm(tag, top1=top1, size=224, crop=0.875),)
 
 
 ResNeSt50Fast_1s1x64d = fast(1, 1, 64, 26_217_896, 4_329_459_712, 80.33)
@@ -164,5 +164,5 @@ ResNeSt50Fast_2s1x64d = fast(2, 1, 64, 27_483_240, 4_330_711_040, 80.53)
 ResNeSt50Fast_4s1x64d = fast(4, 1, 64, 31_912_712, 4_335_112_192, 80.76)
 ResNeSt50Fast_1s2x40d = fast(1, 2, 40, 25_946_680, 4_364_642_816, 80.59)
 ResNeSt50Fast_2s2x40d = fast(2, 2, 40, 26_943_792, 4_365_622_336, 80.97)
-ResNeSt50Fast_4s2x40d = fast(4, 2, 40, 30_417_592, 4_369_060_736, 80.86, ablation("resnest50d_4s2x40d.in1k"))
-ResNeSt50Fast_1s4x24d = fast(1, 4, 24, 25_677_000, 4_399_827_456, 80.99, ablation("resnest50d_1s4x24d.in1k"))
+ResNeSt50Fast_4s2x40d = fast(4, 2, 40, 30_417_592, 4_369_060_736, 80.86, ablation("resnest50d_4s2x40d.in1k", 81.12))
+ResNeSt50Fast_1s4x24d = fast(1, 4, 24, 25_677_000, 4_399_827_456, 80.99, ablation("resnest50d_1s4x24d.in1k", 80.988))

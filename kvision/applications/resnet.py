@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import keras
 
 from kvision.applications._preprocessing import CIFAR10
-from kvision.applications._publishers import timm, torchvision
+from kvision.applications._publishers import A3, GLUON, HALF, NONCOMMERCIAL, timm, torchvision
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.blocks.conv import At, conv3x3, conv_norm, conv_norm_relu, relu
 from kvision.blocks.head import pool_and_classify
@@ -157,8 +157,13 @@ ResNet18 = Variant(
     macs=1_814_073_344,
     reported=table_3(27.88, "Table 2"),
     weights=(
-        timm("resnet18.a1_in1k"),
+        timm("resnet18.a1_in1k", top1=73.158),
+        timm("resnet18.a2_in1k", top1=72.372),
+        timm("resnet18.a3_in1k", top1=68.254, **A3),
+        timm("resnet18.gluon_in1k", top1=70.838, **GLUON),
         torchvision("resnet18.tv_in1k", top1=69.758),
+        timm("resnet18.fb_swsl_ig1b_ft_in1k", top1=73.282, **NONCOMMERCIAL),
+        timm("resnet18.fb_ssl_yfcc100m_ft_in1k", top1=72.594, **NONCOMMERCIAL),
     ),
 )
 ResNet34 = Variant(
@@ -169,7 +174,12 @@ ResNet34 = Variant(
     macs=3_663_761_408,
     reported=table_3(24.52),
     weights=(
-        timm("resnet34.ra4_e3600_r224_in1k", mean=(0.5,) * 3, std=(0.5,) * 3),
+        timm("resnet34.a1_in1k", top1=77.918),
+        timm("resnet34.a2_in1k", top1=77.158),
+        timm("resnet34.a3_in1k", top1=72.97, **A3),
+        timm("resnet34.bt_in1k", top1=76.48, crop=0.95),
+        timm("resnet34.ra4_e3600_r224_in1k", mean=HALF, std=HALF),
+        timm("resnet34.gluon_in1k", top1=74.578, **GLUON),
         torchvision("resnet34.tv_in1k", top1=73.314),
     ),
 )
@@ -182,8 +192,23 @@ ResNet50 = Variant(
     reported=table_3(22.85),
     weights=(
         timm("resnet50.a1_in1k", TORCH, 81.214),
+        timm("resnet50.a1h_in1k", TORCH, 80.676, size=224),
+        timm("resnet50.a2_in1k", TORCH, 80.772),
+        timm("resnet50.a3_in1k", TORCH, 78.048, **A3),
+        timm("resnet50.b1k_in1k", TORCH, 80.706),
+        timm("resnet50.b2k_in1k", TORCH, 80.454),
+        timm("resnet50.c1_in1k", TORCH, 80.912),
+        timm("resnet50.c2_in1k", TORCH, 80.87),
+        timm("resnet50.d_in1k", TORCH, 80.972),
+        timm("resnet50.ram_in1k", TORCH, 79.976, crop=0.95),
+        timm("resnet50.ra_in1k", TORCH, 79.836, crop=0.95),
+        timm("resnet50.bt_in1k", TORCH, 79.64, crop=0.95),
+        timm("resnet50.am_in1k", TORCH, 78.998, size=224, crop=0.875),
+        timm("resnet50.gluon_in1k", TORCH, 77.58, **GLUON),
         torchvision("resnet50.tv2_in1k", TORCH, 80.858, crop=0.965),
         torchvision("resnet50.tv_in1k", TORCH, 76.13),
+        timm("resnet50.fb_swsl_ig1b_ft_in1k", TORCH, 81.182, **NONCOMMERCIAL),
+        timm("resnet50.fb_ssl_yfcc100m_ft_in1k", TORCH, 79.234, **NONCOMMERCIAL),
     ),
 )
 ResNet101 = Variant(
@@ -195,6 +220,10 @@ ResNet101 = Variant(
     reported=table_3(21.75),
     weights=(
         timm("resnet101.a1h_in1k", TORCH, 82.778),
+        timm("resnet101.a1_in1k", TORCH, 82.322),
+        timm("resnet101.a2_in1k", TORCH, 82.236),
+        timm("resnet101.a3_in1k", TORCH, 79.814, **A3),
+        timm("resnet101.gluon_in1k", TORCH, 79.31, **GLUON),
         torchvision("resnet101.tv2_in1k", TORCH, 81.886, crop=0.965),
         torchvision("resnet101.tv_in1k", TORCH, 77.374),
     ),
@@ -208,6 +237,10 @@ ResNet152 = Variant(
     reported=table_3(21.43),
     weights=(
         timm("resnet152.a1h_in1k", TORCH, 83.45),
+        timm("resnet152.a1_in1k", TORCH, 82.732),
+        timm("resnet152.a2_in1k", TORCH, 82.608),
+        timm("resnet152.a3_in1k", TORCH, 80.546, **A3),
+        timm("resnet152.gluon_in1k", TORCH, 79.694, **GLUON),
         torchvision("resnet152.tv2_in1k", TORCH, 82.284, crop=0.965),
         torchvision("resnet152.tv_in1k", TORCH, 78.312),
     ),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import keras
 
 from kvision.applications import resnet
-from kvision.applications._publishers import timm, torchvision
+from kvision.applications._publishers import A3, GLUON, NONCOMMERCIAL, timm, torchvision
 from kvision.applications._record import Paper, Reported, Variant
 from kvision.applications.resnet import ResNet
 from kvision.blocks.bind import bind
@@ -75,7 +75,6 @@ def imagenet(name, depths, cardinality, base, params, macs, error, where="Table 
 
 
 DEPTHS_50, DEPTHS_101 = (3, 4, 6, 3), (3, 4, 23, 3)
-GLUON = dict(size=224, crop=0.875)
 
 ResNeXt50_2x40d = imagenet("ResNeXt50_2x40d", DEPTHS_50, 2, 40, 25_425_000, 4_124_508_160, 23.0)
 ResNeXt50_4x24d = imagenet("ResNeXt50_4x24d", DEPTHS_50, 4, 24, 25_292_968, 4_159_832_064, 22.6)
@@ -88,12 +87,16 @@ ResNeXt50 = imagenet(
     macs=4_230_479_872,
     error=22.2,
     weights=(
-        timm("resnext50_32x4d.a1h_in1k"),
-        timm("resnext50_32x4d.a1_in1k"),
-        timm("resnext50_32x4d.ra_in1k", crop=0.95),
-        timm("resnext50_32x4d.gluon_in1k", **GLUON),
+        timm("resnext50_32x4d.a1h_in1k", top1=82.014),
+        timm("resnext50_32x4d.a1_in1k", top1=81.466),
+        timm("resnext50_32x4d.a2_in1k", top1=81.304),
+        timm("resnext50_32x4d.a3_in1k", top1=79.268, **A3),
+        timm("resnext50_32x4d.ra_in1k", top1=80.698, crop=0.95),
+        timm("resnext50_32x4d.gluon_in1k", top1=79.36, **GLUON),
         torchvision("resnext50_32x4d.tv2_in1k", top1=81.198, crop=0.965),
         torchvision("resnext50_32x4d.tv_in1k", top1=77.618),
+        timm("resnext50_32x4d.fb_swsl_ig1b_ft_in1k", top1=82.174, **NONCOMMERCIAL),
+        timm("resnext50_32x4d.fb_ssl_yfcc100m_ft_in1k", top1=80.338, **NONCOMMERCIAL),
     ),
 )
 ResNeXt101_2x40d = imagenet("ResNeXt101_2x40d", DEPTHS_101, 2, 40, 44_456_296, 7_843_553_280, 21.7)
@@ -106,7 +109,11 @@ ResNeXt101 = imagenet(
     params=44_177_704,
     macs=7_969_996_800,
     error=21.2,
-    weights=(timm("resnext101_32x4d.gluon_in1k", **GLUON),),
+    weights=(
+        timm("resnext101_32x4d.gluon_in1k", top1=80.34, **GLUON),
+        timm("resnext101_32x4d.fb_swsl_ig1b_ft_in1k", top1=83.232, **NONCOMMERCIAL),
+        timm("resnext101_32x4d.fb_ssl_yfcc100m_ft_in1k", top1=80.924, **NONCOMMERCIAL),
+    ),
 )
 ResNeXt101_64x4d = imagenet(
     "ResNeXt101_64x4d",
@@ -117,8 +124,8 @@ ResNeXt101_64x4d = imagenet(
     error=20.4,
     where="Table 4",
     weights=(
-        timm("resnext101_64x4d.c1_in1k"),
-        timm("resnext101_64x4d.gluon_in1k", **GLUON),
+        timm("resnext101_64x4d.c1_in1k", top1=83.156),
+        timm("resnext101_64x4d.gluon_in1k", top1=80.6, **GLUON),
         torchvision("resnext101_64x4d.tv_in1k", top1=83.246, crop=0.965),
     ),
 )

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from kvision.applications import resnet, vgg
 from kvision.applications._preprocessing import IMAGENET_MEAN
-from kvision.applications._publishers import timm
+from kvision.applications._publishers import A3, GLUON, timm
 from kvision.applications._record import Paper, Reported, Variant, Weights
 from kvision.applications.bn_inception import BNInception
 from kvision.applications.inception_v4 import InceptionResNetV2
@@ -57,32 +57,42 @@ def errors(top1, top5, crop=224, where="Table 2"):
     return Reported("top-1 error", top1, protocol, where), Reported("top-5 error", top5, protocol, where)
 
 
-CAFFE = ((r"^layer0\.", ""), (r"\.se_module\.", ".attend."), (r"^last_linear\.", "fc."))
+CAFFE = ((".se_module.", ".attend."), ("^last_linear.", "^fc."))
+CAFFE_STEM = (("^layer0.conv1.", "^conv1."), ("^layer0.bn1.", "^bn1."))
 CAFFE_DEEP = (
-    (r"^layer0\.conv1\.", "conv1.0."),
-    (r"^layer0\.bn1\.", "conv1.1."),
-    (r"^layer0\.conv2\.", "conv1.3."),
-    (r"^layer0\.bn2\.", "conv1.4."),
-    (r"^layer0\.conv3\.", "conv1.6."),
-    (r"^layer0\.bn3\.", "bn1."),
+    ("^layer0.conv1.", "^conv1.0."),
+    ("^layer0.bn1.", "^conv1.1."),
+    ("^layer0.conv2.", "^conv1.3."),
+    ("^layer0.bn2.", "^conv1.4."),
+    ("^layer0.conv3.", "^conv1.6."),
+    ("^layer0.bn3.", "^bn1."),
 )
 
 
-def caffe(name, top1, interpolation="bilinear", stem=stem_7x7, rename=CAFFE, **changes) -> Weights:
-    """In the authors' lineage: the stem's pooling is Caffe's."""
-    changes = dict(stem=bind(stem, ceil=True), **changes)
-    tag = f"legacy_{name}.in1k"
-    return timm(tag, changes, top1, size=224, crop=0.875, rename=rename, interpolation=interpolation)
+GATE = {"attend.fc1.weight": (-1, 1, 1), "attend.fc2.weight": (-1, 1, 1)}  # convolutions in timm
+RELEASES = "https://github.com/rwightman/pytorch-image-models/releases/download"
 
 
-def torch(tag, top1, changes=None, **preprocessing) -> Weights:
-    return timm(tag, changes, top1, rename=((r"\.se\.", ".attend."),), **preprocessing)
+def caffe(name, top1, file, interpolation="bilinear", stem=stem_7x7, rename=CAFFE_STEM + CAFFE, **changes) -> Weights:
+    """In the authors' lineage: the stem's pooling is Caffe's. timm 1.0.31 names a file of its releases, and no hub."""
+    return timm(
+        f"legacy_{name}.in1k",
+        dict(stem=bind(stem, ceil=True), **changes),
+        top1,
+        size=224,
+        crop=0.875,
+        rename=rename,
+        convolved=GATE,
+        interpolation=interpolation,
+        address=f"{RELEASES}/{file}",
+    )
 
 
-GLUON = dict(size=224, crop=0.875)
+def torch(tag, top1=None, changes=None, **preprocessing) -> Weights:
+    return timm(tag, changes, top1, rename=((".se.", ".attend."),), convolved=GATE, **preprocessing)
 
 
-def with_gate(row, params, macs, reported=(), weights=(), preprocess=None) -> Variant:
+def with_gate(row, params, macs, reported=(), weights=(), lineages=(), preprocess=None) -> Variant:
     """The row with the paper's gate, of ratio 16, in its hole."""
     return Variant(
         f"SE{row.name}",
@@ -94,6 +104,7 @@ def with_gate(row, params, macs, reported=(), weights=(), preprocess=None) -> Va
         preprocess=preprocess,
         reported=reported,
         weights=weights,
+        lineages=lineages,
     )
 
 
@@ -101,13 +112,13 @@ SEResNet18 = with_gate(
     ResNet18,
     params=11_778_592,
     macs=1_814_160_384,
-    weights=(caffe("seresnet18", 71.766, "bicubic", block=basic_rectified),),
+    weights=(caffe("seresnet18", 71.766, "v0.1-weights/seresnet18-4bb0ce65.pth", "bicubic", block=basic_rectified),),
 )
 SEResNet34 = with_gate(
     ResNet34,
     params=21_958_868,
     macs=3_663_918_592,
-    weights=(caffe("seresnet34", 74.808, block=basic_rectified),),
+    weights=(caffe("seresnet34", 74.808, "v0.1-weights/seresnet34-a4004e63.pth", block=basic_rectified),),
 )
 # The authors' networks stride the first 1x1 convolution of ResNet's bottlenecks, the 3x3 of ResNeXt's.
 SEResNet50 = with_gate(
@@ -116,11 +127,11 @@ SEResNet50 = with_gate(
     macs=3_860_488_192,
     reported=errors(23.29, 6.62),
     weights=(
-        caffe("seresnet50", 77.644),
         torch("seresnet50.ra2_in1k", 81.284, TORCH, crop=0.95),
         torch("seresnet50.a1_in1k", 81.102, TORCH),
         torch("seresnet50.a2_in1k", 81.106, TORCH),
-        torch("seresnet50.a3_in1k", 77.028, TORCH, size=224, crop=0.95),
+        torch("seresnet50.a3_in1k", 77.028, TORCH, **A3),
+        caffe("seresnet50", 77.644, "v0.1-cadene/se_resnet50-ce0d4300.pth"),
     ),
 )
 SEResNet101 = with_gate(
@@ -128,14 +139,16 @@ SEResNet101 = with_gate(
     params=49_326_872,
     macs=7_574_937_600,
     reported=errors(22.38, 6.07),
-    weights=(caffe("seresnet101", 78.386),),
+    weights=(caffe("seresnet101", 78.386, "v0.1-cadene/se_resnet101-7e38fcc6.pth"),),
+    lineages=(torch("seresnet101.untrained", changes=TORCH, crop=0.95),),
 )
 SEResNet152 = with_gate(
     ResNet152,
     params=66_821_848,
     macs=11_288_993_792,
     reported=errors(21.57, 5.73),
-    weights=(caffe("seresnet152", 78.66),),
+    weights=(caffe("seresnet152", 78.66, "v0.1-cadene/se_resnet152-d17c99b7.pth"),),
+    lineages=(torch("seresnet152.untrained", changes=TORCH, crop=0.95),),
 )
 SEResNeXt50 = with_gate(
     ResNeXt50,
@@ -143,9 +156,9 @@ SEResNeXt50 = with_gate(
     macs=4_232_994_816,
     reported=errors(21.10, 5.49),
     weights=(
-        caffe("seresnext50_32x4d", 79.076),
         torch("seresnext50_32x4d.racm_in1k", 82.196, crop=0.95),
         torch("seresnext50_32x4d.gluon_in1k", 79.91, **GLUON),
+        caffe("seresnext50_32x4d", 79.076, "v0.1-weights/legacy_se_resnext50_32x4d-f3651bad.pth"),
     ),
 )
 SEResNeXt101 = with_gate(
@@ -154,8 +167,8 @@ SEResNeXt101 = with_gate(
     macs=7_974_739_968,
     reported=errors(20.70, 5.01),
     weights=(
-        caffe("seresnext101_32x4d", 80.23),
         torch("seresnext101_32x4d.gluon_in1k", 80.892, **GLUON),
+        caffe("seresnext101_32x4d", 80.23, "v0.1-weights/legacy_se_resnext101_32x4d-37725eac.pth"),
     ),
 )
 # Batch-normalized, to train from scratch; its convolutions have no biases, which the norms would undo.
@@ -201,7 +214,13 @@ SENet154 = Variant(
     macs=20_688_363_520,
     reported=errors(18.68, 4.47, where=WITH_OTHERS) + errors(17.28, 3.79, crop=320, where=WITH_OTHERS),
     weights=(
-        caffe("senet154", 81.308, stem=stem_deep, rename=CAFFE_DEEP + CAFFE),
         torch("senet154.gluon_in1k", 81.226, **GLUON),
+        caffe(
+            "senet154",
+            81.308,
+            "v0.1-weights/legacy_senet154-e9eb9fe6.pth",
+            stem=stem_deep,
+            rename=CAFFE_DEEP + CAFFE,
+        ),
     ),
 )

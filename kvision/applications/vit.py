@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from kvision.applications._publishers import timm
+from kvision.applications._publishers import HALF, MEAN, STD, timm
 from kvision.applications._record import Architecture, Paper, Reported, Variant, Weights
 from kvision.blocks.head import classify, pool
 from kvision.blocks.tokens import drop, layer_norm, mlp, patches
 from kvision.classifier import Preprocess
 from kvision.layers import ClassToken, MultiHeadSelfAttention, PositionEmbedding
+from kvision.layers.token_dense import gelu_tanh
 
 PAPER = Paper(
     title="An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
@@ -50,7 +51,8 @@ def encoder(x, name, net):
     x = keras.layers.Add(name=f"{name}.add1")([x, y])
     y = layer_norm(x, name=f"{name}.norm2")
     bias = keras.initializers.RandomNormal(0.0, 1e-6)
-    y = mlp(y, net.hidden, name=f"{name}.mlp", dropout=net.dropout, kernel="glorot_uniform", bias=bias)
+    options = dict(activation=net.activation, dropout=net.dropout, kernel="glorot_uniform", bias=bias)
+    y = mlp(y, net.hidden, name=f"{name}.mlp", **options)
     return keras.layers.Add(name=f"{name}.add2")([x, y])
 
 
@@ -67,6 +69,7 @@ class VisionTransformer(Architecture):
         width: of the tokens, D.
         hidden: width of the perceptrons.
         heads: of the attention.
+        activation: between the layers of the perceptrons; the authors' code takes JAX's approximation of GELU.
         dropout: after the positions are added, and after every dense layer but those of queries, keys and values.
         class_token: whether the classes are read from a class token, else from the mean of the patches (appendix D.3).
         representation: width of a layer with tanh before the classifier, which pre-training has; None for none.
@@ -81,6 +84,7 @@ class VisionTransformer(Architecture):
     width: int = 768
     hidden: int = 3072
     heads: int = 12
+    activation: str | Callable = "gelu"
     dropout: float = 0.0
     class_token: bool = True
     representation: int | None = None
@@ -133,14 +137,54 @@ def attention_maps(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, maps, name=f"{model.name}.attention")
 
 
-HALF = (0.5, 0.5, 0.5)
-NAMES = ((r"^cls_token$", "cls_token.token"), (r"^pos_embed$", "pos_embed.embedding"))
+NAMES = (("^cls_token$", "^cls_token.token$"), ("^pos_embed$", "^pos_embed.embedding$"))
 
 
-def published(tag: str, size: int = 224) -> Weights:
-    """By the authors and Steiner et al. (arXiv:2106.10270), converted by timm; but augreg2, which is timm's own."""
-    crop = 0.9 if size == 224 else 1.0
-    return timm(f"vit_{tag}", mean=HALF, std=HALF, size=size, crop=crop, rename=NAMES, top=("head",))
+def published(tag: str, size: int = 224, top1: float | None = None, mean=HALF, std=HALF, **others) -> Weights:
+    """By the authors ("orig") and Steiner et al. (arXiv:2106.10270, "augreg"), converted by timm; augreg2 is timm's."""
+    names = dict(rename=NAMES, top=("head",))
+    return timm(f"vit_{tag}", None, top1, mean, std, size, 0.9 if size == 224 else 1.0, **names, **others)
+
+
+# The authors' own files, `.npz` of JAX's arrays: those of vision_transformer, and of big_vision.
+GOOGLE = Weights(
+    "google/vit",
+    rename=(
+        ("^opt/target/", "^"),
+        ("^params/", "^"),
+        ("^img/", "^"),
+        ("^Transformer/posembed_input/pos_embedding$", "^pos_embed.embedding$"),
+        ("^pos_embedding$", "^pos_embed.embedding$"),
+        ("^Transformer/encoder_norm/", "^norm/"),
+        ("^Transformer/encoderblock_", "^blocks."),
+        ("^cls$", "^cls_token.token$"),
+        ("^embedding/", "^patch_embed.proj/"),
+        ("^pre_logits/", "^pre_logits.fc/"),
+        ("/LayerNorm_0/", "/norm1/"),
+        ("/LayerNorm_1/", "/norm2/"),
+        ("/LayerNorm_2/", "/norm2/"),
+        ("/MultiHeadDotProductAttention_0/", "/attn/"),
+        ("/MultiHeadDotProductAttention_1/", "/attn/"),
+        ("/out/", "/proj/"),
+        ("/MlpBlock_0/", "/mlp/"),
+        ("/MlpBlock_3/", "/mlp/"),
+        ("/Dense_0/", "/fc1/"),
+        ("/Dense_1/", "/fc2/"),
+        ("/kernel$", "/weight$"),
+        ("/scale$", "/weight$"),
+        ("/", "."),
+    ),
+    joined={"attn.qkv": ("attn.query", "attn.key", "attn.value")},
+    layout="keras",
+    changes=dict(activation=gelu_tanh),
+    top=("head",),
+    preprocess=Preprocess(HALF, HALF, size=(224, 224)),
+)
+
+
+# Trained without labels, for fine-tuning.
+DINO = dict(mean=MEAN, std=STD, classes=0)
+MAE = dict(mean=MEAN, std=STD, classes=0, license="cc-by-nc-4.0")
 
 
 def printed(top1: float, data: str) -> Reported:
@@ -167,9 +211,11 @@ ViT_Ti16 = Variant(
     macs=1_253_683_200,
     preprocess=IMAGENET,
     weights=(
-        published("tiny_patch16_224.augreg_in21k_ft_in1k"),
-        published("tiny_patch16_384.augreg_in21k_ft_in1k", 384),
+        published("tiny_patch16_224.augreg_in21k_ft_in1k", 224, 75.454),
+        published("tiny_patch16_384.augreg_in21k_ft_in1k", 384, 78.424),
+        published("tiny_patch16_224.augreg_in21k", classes=21843),
     ),
+    lineages=(GOOGLE,),
 )
 ViT_S16 = Variant(
     "ViT_S16",
@@ -179,11 +225,14 @@ ViT_S16 = Variant(
     macs=4_598_882_304,
     preprocess=IMAGENET,
     weights=(
-        published("small_patch16_224.augreg_in21k_ft_in1k"),
-        published("small_patch16_224.augreg_in1k"),
-        published("small_patch16_384.augreg_in21k_ft_in1k", 384),
-        published("small_patch16_384.augreg_in1k", 384),
+        published("small_patch16_224.augreg_in21k_ft_in1k", 224, 81.384),
+        published("small_patch16_224.augreg_in1k", 224, 78.846),
+        published("small_patch16_384.augreg_in21k_ft_in1k", 384, 83.802),
+        published("small_patch16_384.augreg_in1k", 384, 81.116),
+        published("small_patch16_224.augreg_in21k", classes=21843),
+        published("small_patch16_224.dino", **DINO),
     ),
+    lineages=(GOOGLE,),
 )
 ViT_S32 = Variant(
     "ViT_S32",
@@ -193,9 +242,11 @@ ViT_S32 = Variant(
     macs=1_142_909_952,
     preprocess=IMAGENET,
     weights=(
-        published("small_patch32_224.augreg_in21k_ft_in1k"),
-        published("small_patch32_384.augreg_in21k_ft_in1k", 384),
+        published("small_patch32_224.augreg_in21k_ft_in1k", 224, 75.994),
+        published("small_patch32_384.augreg_in21k_ft_in1k", 384, 80.486),
+        published("small_patch32_224.augreg_in21k", classes=21843),
     ),
+    lineages=(GOOGLE,),
 )
 ViT_B16 = Variant(
     "ViT_B16",
@@ -206,14 +257,20 @@ ViT_B16 = Variant(
     preprocess=IMAGENET,
     reported=reported(77.91, 83.97, 84.15),
     weights=(
-        published("base_patch16_224.augreg2_in21k_ft_in1k"),
-        published("base_patch16_224.augreg_in21k_ft_in1k"),
-        published("base_patch16_224.augreg_in1k"),
-        published("base_patch16_224.orig_in21k_ft_in1k"),
-        published("base_patch16_384.augreg_in21k_ft_in1k", 384),
-        published("base_patch16_384.augreg_in1k", 384),
-        published("base_patch16_384.orig_in21k_ft_in1k", 384),
+        published("base_patch16_224.augreg2_in21k_ft_in1k", 224, 85.096),
+        published("base_patch16_224.augreg_in21k_ft_in1k", 224, 84.532),
+        published("base_patch16_224.augreg_in1k", 224, 79.154),
+        published("base_patch16_224.orig_in21k_ft_in1k", 224, 81.786),
+        published("base_patch16_224.sam_in1k", 224, 80.244),
+        published("base_patch16_384.augreg_in21k_ft_in1k", 384, 85.996),
+        published("base_patch16_384.augreg_in1k", 384, 81.102),
+        published("base_patch16_384.orig_in21k_ft_in1k", 384, 84.2),
+        published("base_patch16_224.augreg_in21k", classes=21843),
+        published("base_patch16_224.orig_in21k", classes=0),
+        published("base_patch16_224.dino", **DINO),
+        published("base_patch16_224.mae", **MAE),
     ),
+    lineages=(GOOGLE,),
 )
 ViT_B32 = Variant(
     "ViT_B32",
@@ -224,11 +281,15 @@ ViT_B32 = Variant(
     preprocess=IMAGENET,
     reported=reported(73.38, 81.28, 80.73),
     weights=(
-        published("base_patch32_224.augreg_in21k_ft_in1k"),
-        published("base_patch32_224.augreg_in1k"),
-        published("base_patch32_384.augreg_in21k_ft_in1k", 384),
-        published("base_patch32_384.augreg_in1k", 384),
+        published("base_patch32_224.augreg_in21k_ft_in1k", 224, 80.716),
+        published("base_patch32_224.augreg_in1k", 224, 74.894),
+        published("base_patch32_224.sam_in1k", 224, 73.694),
+        published("base_patch32_384.augreg_in21k_ft_in1k", 384, 83.35),
+        published("base_patch32_384.augreg_in1k", 384, 78.752),
+        published("base_patch32_224.augreg_in21k", classes=21843),
+        published("base_patch32_224.orig_in21k", classes=0),
     ),
+    lineages=(GOOGLE,),
 )
 ViT_L16 = Variant(
     "ViT_L16",
@@ -243,9 +304,13 @@ ViT_L16 = Variant(
         Reported("top-1 accuracy", 87.76, "ILSVRC-2012 validation at 512, pre-trained on JFT-300M", "Table 2"),
     ),
     weights=(
-        published("large_patch16_224.augreg_in21k_ft_in1k"),
-        published("large_patch16_384.augreg_in21k_ft_in1k", 384),
+        published("large_patch16_224.augreg_in21k_ft_in1k", 224, 85.834),
+        published("large_patch16_384.augreg_in21k_ft_in1k", 384, 87.084),
+        published("large_patch16_224.augreg_in21k", classes=21843),
+        published("large_patch16_224.orig_in21k", classes=0),
+        published("large_patch16_224.mae", **MAE),
     ),
+    lineages=(GOOGLE,),
 )
 ViT_L32 = Variant(
     "ViT_L32",
@@ -255,7 +320,11 @@ ViT_L32 = Variant(
     macs=15_377_539_072,
     preprocess=IMAGENET,
     reported=reported(71.16, 80.99, 84.37),
-    weights=(published("large_patch32_384.orig_in21k_ft_in1k", 384),),
+    weights=(
+        published("large_patch32_384.orig_in21k_ft_in1k", 384, 81.51),
+        published("large_patch32_224.orig_in21k", classes=0),
+    ),
+    lineages=(GOOGLE,),
 )
 ViT_H14 = Variant(
     "ViT_H14",
@@ -268,6 +337,9 @@ ViT_H14 = Variant(
         *reported(None, 85.13, 88.04),
         Reported("top-1 accuracy", 88.55, "ILSVRC-2012 validation at 518, pre-trained on JFT-300M", "Table 2"),
     ),
-    # Published without a classifier: for include_top=False.
-    weights=(published("huge_patch14_224.orig_in21k"),),
+    weights=(
+        published("huge_patch14_224.orig_in21k", classes=0),
+        published("huge_patch14_224.mae", **MAE),
+    ),
+    lineages=(GOOGLE,),
 )

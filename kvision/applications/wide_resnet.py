@@ -129,7 +129,7 @@ WideResNet50 = Variant(
     macs=11_398_021_120,
     reported=(Reported("top-1 error", 21.9, "ILSVRC-2012 validation, one 224x224 crop", "Table 8"),),
     weights=(
-        timm("wide_resnet50_2.racm_in1k", crop=0.95),
+        timm("wide_resnet50_2.racm_in1k", top1=82.28, crop=0.95),
         torchvision("wide_resnet50_2.tv2_in1k", top1=81.602, crop=0.965),
         torchvision("wide_resnet50_2.tv_in1k", top1=78.468),
     ),

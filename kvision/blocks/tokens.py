@@ -33,8 +33,8 @@ def drop(x, rate: float, *, name: str):
     return keras.layers.Dropout(rate, name=name)(x) if rate else x
 
 
-def mlp(x, hidden: int, *, name: str, dropout=0.0, kernel="lecun_normal", bias="zeros"):
-    """Two dense layers with GELU between them, over the last axis: `(B, N, C)` to `(B, N, C)`.
+def mlp(x, hidden: int, *, name: str, activation="gelu", dropout=0.0, kernel="lecun_normal", bias="zeros"):
+    """Two dense layers with an activation between them, over the last axis: `(B, N, C)` to `(B, N, C)`.
 
     Args:
         hidden: width of the first.
@@ -42,7 +42,7 @@ def mlp(x, hidden: int, *, name: str, dropout=0.0, kernel="lecun_normal", bias="
         kernel, bias: initializers.
     """
     width, options = x.shape[-1], dict(kernel_initializer=kernel, bias_initializer=bias)
-    x = TokenDense(hidden, "gelu", name=f"{name}.fc1", **options)(x)
+    x = TokenDense(hidden, activation, name=f"{name}.fc1", **options)(x)
     x = drop(x, dropout, name=f"{name}.drop1")
     x = TokenDense(width, name=f"{name}.fc2", **options)(x)
     return drop(x, dropout, name=f"{name}.drop2")

@@ -137,7 +137,7 @@ def measured(options, models, preprocess, split):
     model, first = together(models), preprocess[0]
     transform = first if len(models) == 1 else Preprocess(scale=1)
     size = model.input_shape[1:3] if None not in model.input_shape[1:3] else first.size
-    shape = dict(size=size, crop_fraction=first.crop_fraction, interpolation=first.interpolation)
+    shape = dict(size=size, **first.resizing)
     crops, whole = protocols(int(options.views), options.dense, options.scales, **shape)
     if not crops and not whole:
         batches = data.evaluation_batches(split, options.batch, transform=transform, **shape)
@@ -154,7 +154,7 @@ def measured(options, models, preprocess, split):
     return model, data.evaluation_batches(split, batch, transform=transform, views=views), told
 
 
-def protocols(count: int, dense: bool, scales: list | None, size, crop_fraction: float, interpolation: str):
+def protocols(count: int, dense: bool, scales: list | None, size, crop_fraction, interpolation, squash=False):
     """The crops of an image for a network's input size, and the whole images that it is applied to densely.
 
     Both by scale; without `scales` in the proportions that the papers have at 224.
@@ -173,7 +173,7 @@ def protocols(count: int, dense: bool, scales: list | None, size, crop_fraction:
     if size is None:
         raise ValueError(f"{asked} needs to know the size of the network's input, which takes any.")
     if count == 2 and not dense:
-        return [data.Mirrored(size, crop_fraction, interpolation)], []
+        return [data.Mirrored(size, crop_fraction, interpolation, squash)], []
     height, width = size
     if height != width:
         raise ValueError(f"{asked} is for square input, the network's is not: {height} x {width}.")
@@ -186,7 +186,7 @@ def protocols(count: int, dense: bool, scales: list | None, size, crop_fraction:
     usual = shorter or [round(height / 0.875)]
     crops = {
         1: [],
-        2: [data.Mirrored(size, crop_fraction, interpolation)],
+        2: [data.Mirrored(size, crop_fraction, interpolation, squash)],
         10: [data.TenCrops(height, scale, interpolation) for scale in usual],
         50: [data.GridCrops(height, scale, interpolation=interpolation) for scale in usual],
         144: [data.Crops144(height, tuple(round(height * side / 224) for side in (256, 288, 320, 352)), interpolation)],

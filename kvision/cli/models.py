@@ -2,7 +2,7 @@
 
 kvision models                    all, by name
 kvision models "*resnet1*"        those that match
-kvision models --weights          those with published weights
+kvision models --weights          those with published weights, with their tags; the first is --weights=imagenet
 kvision models ResNet50 --cite    paper, counts, figures and checkpoints of one; its BibTeX entry
 """
 
@@ -31,6 +31,6 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
                 counts = f"{row.params:>13,} parameters {row.macs / 1e9:>8.3f} G multiply-adds"
                 print(f"{row.name:16}{counts} at {height}x{width}x{channels}  {row.paper.venue}")
                 for weights in row.weights if options.weights else ():
-                    print(f"    {weights.source} ({weights.license or 'license not stated'})")
+                    print(f"    {weights}")
             if options.cite:
                 print(applications.cite(row))

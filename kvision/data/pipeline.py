@@ -115,6 +115,7 @@ def evaluation_batches(
     size: int | tuple[int, int] | None = None,
     crop_fraction: float = 1.0,
     interpolation: str = "bilinear",
+    squash: bool = False,
     views: Callable[[tf.Tensor], tf.Tensor] | Sequence[Callable[[tf.Tensor], tf.Tensor]] | None = None,
     shard: tuple[int, int] = WHOLE,
     cache: int = 0,
@@ -128,7 +129,7 @@ def evaluation_batches(
         split: where the images come from.
         batch_size: images in a batch.
         transform: called on the float32 batch, last of all: the normalisation of the model.
-        size, crop_fraction, interpolation: see `resize_for_evaluation`; without a size images stay as they are.
+        size, crop_fraction, interpolation, squash: see `resize_for_evaluation`; without a size images stay as they are.
         views: in place of a size: a protocol that makes several views (V, H, W, C) of each image, such as
             `TenCrops()`. `kvision.evaluation.averaged` makes a model that reads them. 144 views of 224 x 224 take 87
             MB: mind the batch_size. Several protocols give a tuple, the views of each: images at several scales.
@@ -153,7 +154,7 @@ def evaluation_batches(
     _check(split, batch_size, size, shard, views)
     if size is None and crop_fraction != 1:
         raise ValueError(f"crop_fraction needs the size after the crop, got {crop_fraction} without size=")
-    split = _prepared(split, cache, size, crop_fraction, interpolation)
+    split = _prepared(split, cache, size, crop_fraction, interpolation, squash)
     if isinstance(views, Sequence):
         split = _mapped(split, lambda image: tuple(protocol(image) for protocol in views))
     elif views is not None:
@@ -195,10 +196,10 @@ def _check(split, batch_size, size, shard, other=None):
         )
 
 
-def _prepared(split, cache, size, crop_fraction=1.0, interpolation="bilinear"):
+def _prepared(split, cache, size, *resizing):
     """The split with its images resized, and kept in memory if that is wanted."""
     if size is not None:
-        split = _mapped(split, lambda image: resize_for_evaluation(image, size, crop_fraction, interpolation))
+        split = _mapped(split, lambda image: resize_for_evaluation(image, size, *resizing))
     return cached(split, cache) if cache else split
 
 

@@ -19,7 +19,7 @@ class Mirrored:
     """The crop of `resize_for_evaluation` and its mirror image.
 
     Args:
-        size, crop_fraction, interpolation: see `resize_for_evaluation`.
+        size, crop_fraction, interpolation, squash: see `resize_for_evaluation`.
 
     Raises:
         ValueError: what `resize_for_evaluation` refuses, when an image comes; an image that is not (H, W, C).
@@ -30,10 +30,11 @@ class Mirrored:
     size: int | tuple[int, int] = 224
     crop_fraction: float = 1.0
     interpolation: str = "bilinear"
+    squash: bool = False
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        image = _one_image(image)
-        return _and_mirrored([resize_for_evaluation(image, self.size, self.crop_fraction, self.interpolation)])
+        resizing = self.size, self.crop_fraction, self.interpolation, self.squash
+        return _and_mirrored([resize_for_evaluation(_one_image(image), *resizing)])
 
 
 @dataclass(frozen=True)

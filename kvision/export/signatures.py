@@ -117,8 +117,7 @@ class EncodedModule(tf.Module):
 
         def decode(contents):
             image = decode_bounded(contents, network.channels, self._max_pixels)
-            fraction, interpolation = network.preprocess.crop_fraction, network.preprocess.interpolation
-            return resize_for_evaluation(image, network.size, fraction, interpolation), True
+            return resize_for_evaluation(image, network.size, **network.preprocess.resizing), True
 
         def decode_or_zero(contents):
             # An error in a dataset's element can be passed over; elsewhere in a graph it would fail the whole batch.

@@ -26,6 +26,12 @@ class TokenDense(keras.layers.Dense):
         return ops.reshape(x, (*ops.shape(inputs)[:-1], self.units))
 
 
+@keras.saving.register_keras_serializable(package="kvision")
+def gelu_tanh(x):
+    """GELU's approximation by tanh, JAX's default."""
+    return ops.gelu(x, approximate=True)
+
+
 def _add(x, bias):
     """On TensorFlow not by `+`, whose gradient is a slow sum."""
     if keras.backend.backend() == "tensorflow":

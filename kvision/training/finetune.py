@@ -114,8 +114,7 @@ def finetune(
             batch_size,
             size=size,
             transform=preprocess,
-            crop_fraction=preprocess.crop_fraction if size else 1.0,
-            interpolation=preprocess.interpolation,
+            **(preprocess.resizing if size else {}),
         )
     factors = layerwise_decay(model, layer_decay) if layer_decay != 1 else None
     history = {}

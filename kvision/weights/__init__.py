@@ -1,7 +1,21 @@
-"""NumPy arrays in, Keras variables out: checkpoints by the names of their tensors."""
+"""NumPy arrays in, Keras variables out, and back: checkpoints by the names of their tensors."""
 
 from kvision.weights.files import read
-from kvision.weights.hub import cached, instructions
-from kvision.weights.loader import assign, assign_positions, copy, state_dict_names
+from kvision.weights.hub import conversion, fetch
+from kvision.weights.lineage import Lineage
+from kvision.weights.loader import assign, assign_positions, copy, differences, shapes, state_dict_names
+from kvision.weights.to_torch import to_torch
 
-__all__ = ["assign", "assign_positions", "cached", "copy", "instructions", "read", "state_dict_names"]
+__all__ = [
+    "Lineage",
+    "assign",
+    "assign_positions",
+    "conversion",
+    "copy",
+    "differences",
+    "fetch",
+    "read",
+    "shapes",
+    "state_dict_names",
+    "to_torch",
+]

@@ -369,7 +369,7 @@ def test_builds_upon_a_tensor():
     [
         (dict(weights="imagenette"), ValueError, "`weights` argument should be either `None`.*timm/resnet18.a1_in1k"),
         (dict(weights="resnet18.a1_in1"), ValueError, "Did you mean"),
-        (dict(weights="imagenet"), ValueError, "not on this machine.*lineage='timm/resnet18.a1_in1k'"),
+        (dict(weights="imagenet"), FileNotFoundError, "not on this machine.*lineage='timm/resnet18.a1_in1k'"),
         (dict(weights="nowhere.safetensors"), ValueError, "no weights file 'nowhere.safetensors'"),
         (dict(lineage="caffe"), ValueError, "`lineage` argument"),
         (dict(pooling="average"), ValueError, "`pooling` is None, 'avg' or 'max'"),
@@ -431,8 +431,8 @@ def test_preprocess_input_never_mutates(dtype):
 
 
 def test_preprocessing_belongs_to_the_checkpoint():
-    assert applications.ResNet34.preprocessing().mean == (0.5, 0.5, 0.5)
-    assert applications.ResNet34.preprocessing("resnet34.tv_in1k").mean == (0.485, 0.456, 0.406)
+    assert applications.ResNet34.preprocessing("resnet34.ra4_e3600_r224_in1k").mean == (0.5, 0.5, 0.5)
+    assert applications.ResNet34.preprocessing().mean == (0.485, 0.456, 0.406)
     assert applications.ResNet20.preprocessing().scale == 1.0
     with pytest.raises(ValueError, match="has no published tags"):
         applications.ResNet20.preprocessing("timm")

@@ -156,7 +156,7 @@ def test_no_square_grid_of_positions_is_an_error(tmp_path):
     arrays = published(small())
     arrays["pos_embed"] = arrays["pos_embed"][:, :14]
     save_file(arrays, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"pos_embed.embedding \(1, 14, 16\), the model has \(1, 17, 16\)"):
+    with pytest.raises(ValueError, match=r"pos_embed \(1, 14, 16\), the model has \(1, 17, 16\)"):
         applications.ViT_B16(input_shape=(32, 32, 3), weights=tmp_path / "model.safetensors", **SMALL)
 
 

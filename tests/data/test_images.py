@@ -1,10 +1,15 @@
 import io
+import pathlib
+import sys
+import types
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import tensorflow as tf
 from PIL import Image
 
+from kvision.classifier import Preprocess
 from kvision.data import decode_image, resize_for_evaluation
 
 RAMP = np.stack([*np.meshgrid(np.arange(0, 240, 8), np.arange(0, 160, 8)), np.full((20, 30), 90)], -1).astype(np.uint8)
@@ -16,6 +21,8 @@ def encoded(format, mode="RGB", **options):
     return buffer.getvalue()
 
 
+PHOTOGRAPHS = sorted((pathlib.Path(sklearn.datasets.__file__).parent / "images").glob("*.jpg"))
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LATER = [Image.fromarray(255 - RAMP)]
 GREY = np.asarray(Image.fromarray(RAMP).convert("L"))[..., np.newaxis]
 
@@ -45,6 +52,59 @@ def test_decode_image(contents, expected, tolerance):
     grey = decode_image(contents, channels=1)
     assert (grey.dtype, grey.shape) == (tf.uint8, (20, 30, 1))
     assert np.abs(grey.numpy().astype(int) - GREY).max() <= tolerance + 1
+
+
+@pytest.mark.parametrize("photograph", PHOTOGRAPHS, ids=lambda path: path.name)
+def test_a_jpeg_is_decoded_as_by_pillow(photograph):
+    image = decode_image(photograph.read_bytes())
+    np.testing.assert_array_equal(image, Image.open(photograph).convert("RGB"))
+
+
+@pytest.mark.parametrize("photograph", PHOTOGRAPHS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    ("interpolation", "size", "fraction", "squash"),
+    [
+        ("bilinear", 224, 0.875, False),
+        ("bicubic", 224, 0.875, False),
+        ("bicubic", 288, 1.0, False),
+        ("bicubic", 256, 0.9, True),
+        ("bicubic", 512, 0.951, True),
+    ],
+)
+def test_the_preprocessing_of_a_jpeg_is_that_of_timm(photograph, interpolation, size, fraction, squash):
+    """From the file to the network's input, within what the docstring of `resize_for_evaluation` states, in levels."""
+    with Image.open(photograph) as file:
+        expected = by_pillow(file, size, fraction, interpolation, squash)
+    resized = resize_for_evaluation(decode_image(photograph.read_bytes()), size, fraction, interpolation, squash)
+    differences = np.abs(resized.numpy() - expected)
+    print(f"{differences.max():.2f} largest, {differences.mean():.3f} mean, {(differences > 1).mean():.5f} above 1")
+    assert differences.max() < (1 if interpolation == "bilinear" else 10)
+    assert (differences > 1).mean() < 1e-3 and differences.mean() < 0.3
+    assert resized.numpy().min() >= 0 and resized.numpy().max() <= 255.001
+    preprocess = Preprocess(MEAN, STD)
+    np.testing.assert_allclose(preprocess(expected), (expected / 255 - np.array(MEAN)) / np.array(STD), atol=1e-5)
+
+
+def by_pillow(image, size, fraction, interpolation, squash=False):
+    """What timm does: the reference of these tests, which the next one compares with timm."""
+    whole = int(size / fraction)
+    width, height = (whole if squash else whole * side // min(image.size) for side in image.size)
+    resized = image.resize((width, height), getattr(Image.Resampling, interpolation.upper()))
+    top, left = round((height - size) / 2), round((width - size) / 2)
+    return np.asarray(resized, np.float32)[top : top + size, left : left + size]
+
+
+def test_the_reference_is_timm():
+    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
+    timm_data = pytest.importorskip("timm.data")
+    for photograph in PHOTOGRAPHS:
+        image = Image.open(photograph).convert("RGB")
+        for mode in ("center", "squash"):
+            transform = timm_data.create_transform(
+                (3, 256, 256), crop_pct=0.9, interpolation="bicubic", crop_mode=mode, mean=(0,) * 3, std=(1 / 255,) * 3
+            )
+            expected = transform(image).permute(1, 2, 0).numpy()
+            np.testing.assert_allclose(by_pillow(image, 256, 0.9, "bicubic", mode == "squash"), expected, atol=1e-3)
 
 
 def test_decode_image_in_a_graph_has_a_static_rank():

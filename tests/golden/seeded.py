@@ -1,8 +1,9 @@
 """The seeded tensors that golden files rest on: by name, in NumPy, the same on every machine."""
 
 import hashlib
+import json
+import pathlib
 
-import ml_dtypes
 import numpy as np
 
 
@@ -30,9 +31,6 @@ def parameters(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     return found
 
 
-LARGER = tuple(f"dm_nfnet_f{number}" for number in range(1, 7))
-"""Networks without golden files: 130 to 440 million parameters, in more units of those of a smaller one that has."""
-
 SIZE = (80, 112)
 """Of the images, where a network takes any: it halves to even and to odd numbers, so that padding at the wrong side
 shows."""
@@ -47,11 +45,35 @@ def images(count: int = 2, size: tuple[int, int] = SIZE, channels: int = 3) -> n
     return np.array(found, "float32")
 
 
-def pack(statistic: np.ndarray) -> np.ndarray:
-    """A batch norm's moving statistic in one byte a channel. The rounding (up to 12.5 %) is the jitter that parity asks
-    for: a network whose statistics fit its data exactly would forgive a swapped mean."""
-    return statistic.astype(ml_dtypes.float8_e5m2).view(np.uint8)
+def encode(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """A batch norm's moving statistics in two bytes a channel, `(2, C)` of int8: the variance to the nearest power of
+    two, the mean to half a deviation. The rounding is the jitter that parity asks for: a network whose statistics fit
+    its data exactly would forgive a swapped mean."""
+    least = 2 * np.log2(np.maximum(np.abs(mean), 1e-9) / 60)  # so that the mean has a number
+    power = np.round(np.maximum(np.log2(np.maximum(variance, 1e-18)), np.ceil(least)))
+    return np.array([np.round(2 * mean / np.sqrt(2.0**power)), power]).astype(np.int8)
 
 
-def unpack(packed: np.ndarray) -> np.ndarray:
-    return packed.view(ml_dtypes.float8_e5m2).astype("float32")
+def decode(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of such codes, float32 and the same on every machine: roots are rounded correctly."""
+    variance = 2.0 ** codes[1].astype("float64")
+    return (codes[0] / 2 * np.sqrt(variance)).astype("float32"), variance.astype("float32")
+
+
+def shapes(path: pathlib.Path) -> dict[str, list[int]]:
+    """Those of timm's state dict by name, from a golden file: parameters and, after them, moving statistics."""
+    return json.loads(np.load(path)["shapes"].tobytes())
+
+
+def read(path: pathlib.Path) -> dict:
+    """A golden file: images' `size`, answers (`logits`, maybe `auxiliary`), and timm's state dict as `arrays`."""
+    golden, sizes = np.load(path), shapes(path)
+    norms = [name.removesuffix(".running_mean") for name in sizes if name.endswith(".running_mean")]
+    statistics = {f"{norm}.{kind}" for norm in norms for kind in ("running_mean", "running_var")}
+    arrays = parameters({name: shape for name, shape in sizes.items() if name not in statistics})
+    ends = np.cumsum([sizes[f"{norm}.running_mean"][0] for norm in norms], dtype=int)
+    assert golden["statistics"].shape[1] == (ends[-1] if norms else 0)
+    for norm, codes in zip(norms, np.split(golden["statistics"], ends[:-1], axis=1), strict=bool(norms)):
+        arrays[f"{norm}.running_mean"], arrays[f"{norm}.running_var"] = decode(codes)
+    answers = {key: golden[key] for key in ("logits", "auxiliary") if key in golden}
+    return dict(size=tuple(golden["size"]), timm=str(golden["timm"]), arrays=arrays, **answers)

@@ -1,12 +1,16 @@
 """Checkpoints by name: what fits is loaded exactly, what does not is explained, and nothing is half loaded."""
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from kvision import applications
-from kvision.weights import assign, read, state_dict_names
+from kvision.applications._suggest import suggest
+from kvision.weights import Lineage, assign, read, state_dict_names
+from tests.golden import seeded
+from tests.weights.test_lineage import GOLDEN
 
 TINY = dict(input_shape=(32, 32, 3), depths=(1, 1, 1, 1), widths=(4, 4, 4, 4))
 
@@ -75,7 +79,7 @@ def test_a_wrong_checkpoint_shows_both_sides_and_changes_nothing(arrays, change,
 def test_rename_pairs_apply_in_order(arrays):
     model = applications.ResNet50(classes=7, stride_first=False, **TINY)
     foreign = {name.replace("layer", "stage.").replace("fc.", "head."): array for name, array in arrays.items()}
-    assign(model, foreign, rename=((r"^stage\.(\d)", r"layer\1"), (r"^head\.", "fc.")))
+    assign(model, foreign, Lineage(rename=(("^stage.", "^layer"), ("^head.", "^fc."))))
     np.testing.assert_array_equal(state_dict(model)["fc.bias"], arrays["fc.bias"])
 
 
@@ -89,13 +93,140 @@ def test_corrupt_files_are_found_before_anything_is_loaded(arrays, tmp_path, nam
         applications.ResNet50(weights=path, classes=7, **TINY)
 
 
+def test_half_precision_is_read(tmp_path):
+    numbers = np.array([0.5, -1.25, 3.0], "float32")
+    arrays = {"half": numbers.astype("float16"), "brain": numbers.astype(ml_dtypes.bfloat16)}
+    save_file(arrays, tmp_path / "model.safetensors")
+    for array in read(tmp_path / "model.safetensors").values():
+        np.testing.assert_array_equal(np.asarray(array, "float32"), numbers)
+    save_file({"eighth": numbers.astype(ml_dtypes.float8_e4m3fn)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="eighth of .*model.safetensors' has numbers of type F8_E4M3; read are F64"):
+        read(tmp_path / "model.safetensors")
+
+
 def test_pickles_are_never_read(tmp_path):
     path = tmp_path / "pickled.npz"
     np.savez(path, **{"fc.weight": np.array([{"a": 1}], dtype=object)})
     with pytest.raises(ValueError, match="no readable npz file of plain arrays"):
         read(path)
-    with pytest.raises(ValueError, match=r"read from .safetensors and .npz.*Convert a torch pickle"):
-        read(tmp_path / "model.pth")
+    for call in (lambda path: read(path), lambda path: applications.ResNet18(weights=path)):
+        with pytest.raises(ValueError, match=r"read from .safetensors and .npz.*Convert a torch pickle"):
+            call(tmp_path / "model.pth")
+
+
+def test_a_new_head(arrays, tmp_path):
+    """A checkpoint of 7 classes for 5: everything but its classification layer."""
+    path = save(arrays, tmp_path / "finetuned.safetensors")
+    with pytest.raises(ValueError, match=r"fc.weight \(7, 16\), the model has \(5, 16\)(.|\n)*new_head=True leaves"):
+        applications.ResNet50(weights=path, classes=5, **TINY)
+    model = applications.ResNet50(weights=path, classes=5, new_head=True, **TINY)
+    found = state_dict(model)
+    assert found["fc.weight"].shape == (5, 16) and found["fc.weight"].any() and not found["fc.bias"].any()
+    for name in found.keys() - {"fc.weight", "fc.bias"}:
+        np.testing.assert_array_equal(found[name], arrays[name])
+
+
+def test_a_new_head_of_a_keras_file(tmp_path):
+    """Of a network without published weights, whose layer of classes has a name of its own."""
+    old = applications.AlexNet(classes=7, hidden=(8, 8), input_shape=(95, 95, 3))
+    old.save(tmp_path / "model.keras")
+    old.save_weights(tmp_path / "model.weights.h5")
+    arguments = dict(classes=5, hidden=(8, 8), input_shape=(95, 95, 3), new_head=True)
+    model = applications.AlexNet(weights=tmp_path / "model.keras", **arguments)
+    np.testing.assert_array_equal(state_dict(model)["fc7.weight"], state_dict(old)["fc7.weight"])
+    assert model.output_shape == (None, 5)
+    with pytest.raises(ValueError, match="holds positions, not names, so that its head cannot be left out"):
+        applications.AlexNet(weights=tmp_path / "model.weights.h5", **arguments)
+
+
+def test_a_grey_image_is_read_as_three_equal_channels(arrays, tmp_path):
+    path = save(arrays, tmp_path / "finetuned.safetensors")
+    grey = applications.ResNet50(weights=path, classes=7, **{**TINY, "input_shape": (32, 32, 1)})
+    rgb = applications.ResNet50(weights=path, classes=7, **TINY)
+    x = np.random.default_rng(0).normal(size=(2, 32, 32, 1)).astype("float32")
+    np.testing.assert_allclose(grey(x), rgb(np.repeat(x, 3, -1)), atol=1e-5)
+    assert grey.origin.preprocess.mean == pytest.approx((sum(rgb.origin.preprocess.mean) / 3,))
+    assert grey.origin.preprocess.std == pytest.approx((sum(rgb.origin.preprocess.std) / 3,))
+
+
+def test_more_channels_repeat_red_green_and_blue(arrays, tmp_path):
+    """Six that are an RGB image twice answer as the image; four are scaled as timm does."""
+    path = save(arrays, tmp_path / "finetuned.safetensors")
+    six = applications.ResNet50(weights=path, classes=7, **{**TINY, "input_shape": (32, 32, 6)})
+    rgb = applications.ResNet50(weights=path, classes=7, **TINY)
+    x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    np.testing.assert_allclose(six(np.tile(x, 2)), rgb(x), atol=1e-5)
+    four = applications.ResNet50(weights=path, classes=7, **{**TINY, "input_shape": (32, 32, 4)})
+    kernel = arrays["conv1.weight"]
+    np.testing.assert_allclose(state_dict(four)["conv1.weight"], kernel[:, [0, 1, 2, 0]] * 3 / 4, rtol=1e-6)
+    red, green, blue = rgb.origin.preprocess.mean
+    assert four.origin.preprocess.mean == (red, green, blue, red)
+
+
+def test_another_size_of_the_image():
+    """A ViT's positions are resampled (test_vit.py); a Mixer has a weight for each pair of places."""
+    mixer = dict(patch=8, depth=1, width=4, tokens=4, channels=4, classes=2)
+    large = applications.Mixer_B16(input_shape=(32, 32, 3), **mixer)
+    small = applications.Mixer_B16(input_shape=(16, 16, 3), **mixer)
+    with pytest.raises(ValueError, match=r"mlp_tokens.fc1.weight \(4, 16\), the model has \(4, 4\)"):
+        assign(small, state_dict(large))
+
+
+def test_another_size_of_a_file_says_why(tmp_path):
+    mixer = dict(patch=32, depth=1, width=4, tokens=4, channels=4, classes=2)
+    arrays = state_dict(applications.Mixer_B16(input_shape=(224, 224, 3), **mixer))
+    path = save(arrays, tmp_path / "mixer.safetensors")
+    applications.Mixer_B16(weights=path, **mixer)
+    with pytest.raises(
+        ValueError, match=r"is for images of \(224, 224\). Asked for is \(256, 256\).*weights for every"
+    ):
+        applications.Mixer_B16(weights=path, input_shape=(256, 256, 3), **mixer)
+
+
+class Shapes(dict):
+    """A checkpoint of which only names and shapes are known."""
+
+    def shape(self, name):
+        return self[name]
+
+
+@pytest.mark.parametrize(
+    ("source", "classes", "changes", "calls"),
+    [
+        ("legacy_seresnet50", 37, {}, ["SEResNet50(classes=37, lineage='timm/legacy_seresnet50.in1k')"]),
+        ("resnet50", 37, {}, ["ResNet50(classes=37, lineage='timm/resnet50.a1_in1k')"]),
+        ("resnet50", None, {}, ["ResNet50(include_top=False, lineage='timm/resnet50.a1_in1k')"]),
+        ("resnet50", 1000, {"conv1.weight": [64, 1, 7, 7]}, []),
+        ("googlenet", 1000, {}, ["GoogLeNet(classes=1000, lineage='torchvision/googlenet')"]),
+        (
+            "vit_small_patch16_384",
+            5,
+            {},
+            ["ViT_S16(classes=5, lineage='timm/vit_small_patch16_224.augreg_in21k_ft_in1k')"],
+        ),
+    ],
+)
+def test_what_a_checkpoint_would_fit(source, classes, changes, calls):
+    """Told by its names and shapes, whatever the number of classes."""
+    shapes = seeded.shapes(GOLDEN / f"{source}.npz")
+    head = [name for name in shapes if name.startswith(("fc.", "last_linear.", "head."))]
+    for name in head:
+        shapes[name] = [classes, *shapes[name][1:]]
+        if classes is None:
+            del shapes[name]
+    message = suggest(Shapes({**shapes, **changes}))
+    assert message == "".join(f"\n  It fits {call}." for call in calls) or not calls
+    assert calls or "It fits no network" in message
+
+
+def test_a_checkpoint_of_another_network_says_whose_it_is(tmp_path):
+    shapes = seeded.shapes(GOLDEN / "resnet18.npz")
+    path = save({name: np.zeros(shape, "float32") for name, shape in shapes.items()}, tmp_path / "mine.safetensors")
+    with pytest.raises(ValueError) as error:
+        applications.ResNet34(weights=path)
+    assert "layer1.2.conv1.weight" in str(error.value) and str(error.value).endswith(
+        "\n  It fits ResNet18(classes=1000, lineage='timm/resnet18.a1_in1k')."
+    )
 
 
 def test_keras_files_load_by_name_and_by_position(tmp_path):
@@ -130,21 +261,6 @@ def test_a_keras_file_of_another_network(tmp_path, name):
     (other.save if name.endswith(".keras") else other.save_weights)(tmp_path / name)
     with pytest.raises(ValueError, match="does not fit resnet50"):
         applications.ResNet50(classes=7, weights=tmp_path / name, stride_first=True, **TINY)
-
-
-def test_a_cached_file_of_the_hub_is_found(arrays, tmp_path, monkeypatch):
-    """A tag that timm has downloaded before on this machine; nothing is fetched."""
-    import huggingface_hub
-
-    asked = []
-    path = save(arrays, tmp_path / "model.safetensors")
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *a: asked.append(a) or str(path))
-    with pytest.raises(ValueError, match="`classes` should be 1000. Received classes=7"):
-        applications.ResNet50(weights="imagenet", classes=7, **TINY)
-    model = applications.ResNet50(weights="imagenet", include_top=False, **{**TINY, "input_shape": None})
-    assert asked[-1] == ("timm/resnet50.a1_in1k", "model.safetensors")
-    assert model.origin.weights == "timm/resnet50.a1_in1k" and model.origin.preprocess.size == (288, 288)
-    np.testing.assert_array_equal(state_dict(model)["conv1.weight"], arrays["conv1.weight"])
 
 
 def test_depthwise_kernels_have_pytorchs_order():
