@@ -138,6 +138,7 @@ def main(_):
     for name, (layer, *peers) in table(SIZE.value).items():
         if ONLY.value and not name.startswith(tuple(ONLY.value)):
             continue
+        name = f"augmentation, {name}"
         runs[name, "kvision"] = mapped(ours(layer), batch)
         for library, peer in zip(("keras", "keras-cv"), peers, strict=True):
             if peer is not None:

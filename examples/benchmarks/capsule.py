@@ -105,11 +105,11 @@ def main(_):
     runs = {name: stepper(name, BATCH.value, STEPS.value) for name in names}
     for run in runs.values():
         run(1)  # traces and warms up
-    medians, lines = take_turns(runs, ROUNDS.value)
+    medians, lines = take_turns({tuple(name.split(", ")): run for name, run in runs.items()}, ROUNDS.value, unit="ms")
     for name, line in lines.items():
-        print(f"{name:30s} {line} ms a step", flush=True)
+        print(f"{', '.join(name):30s} {line} ms a step", flush=True)
     for size in SIZES:
-        ratio = medians[f"{size}, tiled einsum"] / medians[f"{size}, kvision"]
+        ratio = medians[size, "tiled einsum"] / medians[size, "kvision"]
         print(f"{size}: {ratio:.2f} times as fast", flush=True)
 
 

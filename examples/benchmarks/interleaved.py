@@ -48,7 +48,7 @@ def take_turns(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """The median of what each run returns in `rounds` interleaved rounds, and `median (min to max)` as text.
 
-    With a task, the results are recorded: see results.py.
+    With a task, the results are recorded (see results.py); and with runs named (task, contestant), those of each task.
     """
     found = {name: [] for name in runs}
     for _ in range(rounds):
@@ -56,6 +56,8 @@ def take_turns(
             found[name].append(run())
     if task:
         record(task, found, unit)
+    for part in dict.fromkeys(name[0] for name in runs if isinstance(name, tuple)):
+        record(part, {name[1]: values for name, values in found.items() if name[0] == part}, unit)
     medians = {name: statistics.median(values) for name, values in found.items()}
     return medians, {n: f"{medians[n]:.4g} ({min(v):.4g} to {max(v):.4g})" for n, v in found.items()}
 

@@ -117,7 +117,8 @@ def main(_):
             f"{IMAGES.value} JPEGs of {WIDTH}x{HEIGHT}, {mean:.0f} KiB each, batch {BATCH.value} at {SIZE.value}, "
             f"keras {keras.__version__}, tensorflow {tf.__version__}; images/s: median (min to max)"
         )
-        medians, texts = take_turns({"kvision": speed(ours(folder)), "keras.layers": speed(peer(folder))}, ROUNDS.value)
+        runs = {"kvision": speed(ours(folder)), "keras.layers": speed(peer(folder))}
+        medians, texts = take_turns(runs, ROUNDS.value, f"training pipeline from JPEG files at {SIZE.value}")
         print(", ".join(f"{name} {text}" for name, text in texts.items()))
         print(f"ratio {medians['kvision'] / medians['keras.layers']:.2f}")
         names = ("decode and crop", "mirror", "colour jitter", "lighting", "CutMix", "normalize")

@@ -74,11 +74,14 @@ def main(_):
     theta = (random.normal(0, 0.1, (shape[0], 6)) + [1, 0, 0, 0, 1, 0]).astype("float32")
     runs = {}
     for name, library in (("kvision", ours), ("torch", theirs)):
-        runs |= {(name, task): clock(run) for task, run in zip(TASKS, library(images, theta, upstream), strict=True)}
-    medians, texts = take_turns(runs, ROUNDS.value)
+        runs |= {
+            (f"sampling, {task}", name): clock(run)
+            for task, run in zip(TASKS, library(images, theta, upstream), strict=True)
+        }
+    medians, texts = take_turns(runs, ROUNDS.value, unit="ms")
     for task in TASKS:
-        ratio = medians["torch", task] / medians["kvision", task]
-        print(f"{task}: kvision {texts['kvision', task]} ms, torch {texts['torch', task]} ms, ratio {ratio:.2f}")
+        mine, other = (f"sampling, {task}", "kvision"), (f"sampling, {task}", "torch")
+        print(f"{task}: kvision {texts[mine]} ms, torch {texts[other]} ms, ratio {medians[other] / medians[mine]:.2f}")
 
 
 if __name__ == "__main__":
