@@ -74,22 +74,29 @@ def tables(path: pathlib.Path = FILE) -> str:
         if groups.get(key, {}).get(line["contestant"], line)["date"] != line["date"]:
             del groups[key]
         groups.setdefault(key, {})[line["contestant"]] = line
-    found: dict[tuple, list[str]] = {}
+    found: dict[tuple, list[list[str]]] = {}
     for (computer, how, task), contestants in groups.items():
-        date = next(iter(contestants.values()))["date"]
-        rows = found.setdefault((date, computer), [])
-        ours = {name: line for name, line in contestants.items() if name.startswith("kvision")}
+        rows = found.setdefault((next(iter(contestants.values()))["date"], computer), [])
+        ours = [line for name, line in contestants.items() if name.startswith("kvision")]
         for name, line in contestants.items():
-            if name not in ours:
-                ratios = ", ".join(f"{ratio(mine, line):.2f}" for mine in ours.values())
-                cells = [task, ", ".join(map(shown, ours.values())), f"{name}: {shown(line)}", ratios, f"`{how}`"]
-                rows.append(f"| {' | '.join(cells)} |")
+            if line not in ours:
+                ratios = ", ".join(f"{ratio(mine, line):.2f}" for mine in ours)
+                rows.append([task, ", ".join(map(shown, ours)), f"{name}: {shown(line)}", ratios, f"`{how}`"])
     head = ["| | kvision | peer | ratio | command |", "|---|---:|---:|---:|---|"]
     parts = [
-        "\n".join([f"{date}, {computer}, {newest(lines, date, computer)}:", "", *head, *rows])
+        "\n".join([f"{date}, {computer}, {newest(lines, date, computer)}; images/s:", "", *head, *merged(rows)])
         for (date, computer), rows in sorted(found.items(), reverse=True)
     ]
     return "\n\n".join([BEGIN, *parts, END])
+
+
+def merged(rows: list[list[str]]) -> list[str]:
+    """Markdown of the rows, where what stands in the row above, too, is left out: a task, its figure, a command."""
+    lines = []
+    for above, row in zip([[""] * 5, *rows], rows, strict=False):
+        task = ["", ""] if row[:2] == above[:2] else row[:2]
+        lines.append(f"| {' | '.join([*task, *row[2:4], '' if row[4] == above[4] else row[4]])} |")
+    return lines
 
 
 def ratio(ours: dict, theirs: dict) -> float:
@@ -99,9 +106,10 @@ def ratio(ours: dict, theirs: dict) -> float:
 
 
 def shown(line: dict) -> str:
-    """The median with its unit and, behind kvision's name, which form of it."""
+    """The median, its unit where that is not images/s and, of kvision, which form of it."""
     form = line["contestant"].removeprefix("kvision").strip() if line["contestant"].startswith("kvision") else ""
-    return f"{float(line['median']):.3g} {line['unit']}" + (f" ({form})" if form else "")
+    unit = "" if line["unit"] == "images/s" else f" {line['unit']}"
+    return f"{float(line['median']):.3g}{unit}" + (f" ({form})" if form else "")
 
 
 def newest(lines: list[dict], date: str, computer: str) -> str:

@@ -61,6 +61,7 @@ F0 = NFResNet(
 )
 # timm's, which its figures for the authors' weights are of: GELU itself, and epsilon beside the variance.
 TIMM = dict(convolve=bind(standardized, epsilon=1e-5, floor=0.0), activate=bind(scaled, activation="gelu"))
+NAMES = dict(rename=RENAME, convolved={f"attn_last.fc{place}.weight": (-1, 1, 1) for place in (1, 2)})
 
 
 def nfnet(number, train, test, crop, dropout, params, macs, top1, timms, note="") -> Variant:
@@ -77,7 +78,7 @@ def nfnet(number, train, test, crop, dropout, params, macs, top1, timms, note=""
         macs,
         input_shape=(test, test, 3),
         reported=(Reported("top-1 accuracy", top1, protocol, "Table 3"),),
-        weights=(timm(f"dm_nfnet_f{number}.dm_in1k", TIMM, timms, size=test, crop=crop, squash=True, rename=RENAME),),
+        weights=(timm(f"dm_nfnet_f{number}.dm_in1k", TIMM, timms, size=test, crop=crop, squash=True, **NAMES),),
     )
 
 
