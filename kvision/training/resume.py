@@ -76,8 +76,8 @@ class Resume(keras.callbacks.Callback):
         self.history, self.model._initial_epoch = {}, None
         path = self._states.newest()
         if keras.backend.backend() == "tensorflow":
-            saved = states.epochs(path) if path else 0
-            agreed(self.model.distribute_strategy, saved, f"The epochs saved in {str(self.directory)!r}")
+            saved = {f"the epochs saved in {str(self.directory)!r}": states.epochs(path) if path else 0}
+            agreed(self.model.distribute_strategy, saved, "They need storage that all of them share.")
         if path is None:
             return
         import h5py

@@ -127,7 +127,9 @@ def test_gradients_that_overflow_on_one_replica_are_left_out_on_all(workers, pro
 def test_workers_that_find_different_states_refuse(workers):
     for worker in (0, 1):
         error = (workers[0] / f"apart/{worker}/error").read_text()
-        assert "differ from worker to worker: [2, 0]" in error and "storage that all of them share" in error
+        assert "Workers differ in the epochs saved in" in error and error.endswith(
+            ": [2, 0]. They need storage that all of them share."
+        )
 
 
 def test_lost_workers_cost_no_epoch(workers):

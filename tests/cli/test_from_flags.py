@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from kvision import applications, data, training
-from kvision.cli import train
+from kvision.cli import from_flags, train
 from kvision.losses import MarginLoss
 
 
@@ -17,8 +17,8 @@ def options(*arguments):
 
 def recipe(*arguments, row=applications.ResNet20):
     given = options(*arguments)
-    begun = train.begun_from(given, row)
-    return train.changed(given, begun.adapted(batch=given.batch, epochs=given.epochs))
+    begun = from_flags.begun_from(given, row)
+    return from_flags.changed(given, begun.adapted(batch=given.batch, epochs=given.epochs))
 
 
 def test_without_flags_it_is_the_papers():
@@ -61,5 +61,5 @@ def test_the_loss_is_that_of_the_scores():
 )
 def test_images_are_augmented_as_the_recipe_or_the_flags_say(flags, crop, layers):
     given = options(*flags)
-    made = train.augmentation(given, train.begun_from(given, applications.ResNet20), (32, 48), 10)
+    made = from_flags.augmentation(given, from_flags.begun_from(given, applications.ResNet20), (32, 48), 10)
     assert type(made[0]) is (crop or type(None)) and [type(layer) for layer in made[1]] == layers
