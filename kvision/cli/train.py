@@ -6,7 +6,11 @@
     kvision train --resume=runs/photos
 
 The data is "digits", a folder of class folders, or a TensorFlow Datasets name. A run that was killed goes on from its
-last epoch with --resume, which knows all other flags from the run folder.
+last epoch with the same command, or with --resume, which knows all other flags from the run folder.
+
+All GPUs of a machine train together. So do several machines, on which the same command runs, with the run folder on
+storage that they share; TF_CONFIG says which they are, and `python -m pydoc kvision.training.cluster` how to set it on
+Kubernetes and Slurm.
 """
 
 import importlib.util
@@ -21,7 +25,7 @@ flags.DEFINE_string(
     "data", "digits", "digits, a folder of class folders, or a TensorFlow Datasets name", flag_values=FLAGS
 )
 flags.DEFINE_string("data_dir", None, "where TensorFlow Datasets keeps its files", flag_values=FLAGS)
-flags.DEFINE_string("run", None, "the run folder, which does not exist yet", flag_values=FLAGS)
+flags.DEFINE_string("run", None, "the run folder: a new one, or one that the same command began", flag_values=FLAGS)
 flags.DEFINE_string("resume", None, "the run folder of an interrupted run: goes on with it", flag_values=FLAGS)
 flags.DEFINE_string(
     "weights",
@@ -45,7 +49,11 @@ flags.DEFINE_integer(
     "epochs", None, "passes over the training images; drops and warmup move along", 1, flag_values=FLAGS
 )
 flags.DEFINE_integer(
-    "batch", None, "images in a training step of each worker; the recipe's rate moves along", 1, flag_values=FLAGS
+    "batch",
+    None,
+    "images in a training step, of all GPUs and workers together; the recipe's rate moves along",
+    1,
+    flag_values=FLAGS,
 )
 flags.DEFINE_float("rate", None, "learning rate after the warmup, for this batch", 0.0, flag_values=FLAGS)
 flags.DEFINE_enum(
