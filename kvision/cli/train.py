@@ -143,7 +143,6 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     crop, augment = augmentation(options, recipe, size, len(train.class_names))
     size = None if size == train.image_shape[:2] else size
     config |= {"class_names": list(train.class_names), "trained": str(recipe)}
-    folder.check(config)  # by all workers, so that none waits for one that this stops
     if chief:
         given = [options[name].serialize() for name in names(options) if options[name].present]
         folder.begin(config, shlex.join(["kvision", "train", *given]), replicas)

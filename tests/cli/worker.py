@@ -12,7 +12,7 @@ from kvision import applications
 from kvision.cli.main import main
 from tests.processes import begin
 
-SMALL = dataclasses.replace(applications.ResNet20.architecture, depths=(1, 1, 1), widths=(4, 8, 16))
+SMALL = dataclasses.replace(applications.ResNet20.architecture, depths=(1, 1, 1), widths=(16, 16, 16))
 applications.ResNet20 = dataclasses.replace(applications.ResNet20, architecture=SMALL)
 
 
