@@ -10,12 +10,13 @@ from kvision.training.states import States, epochs
 from tests.processes import free_addresses, run
 
 WORKER = "tests.cli.worker"
-FLAGS = ("--padding=1", "--noflip", "--batch=128", "--epochs=4", "--rate=0.1", "--average=0.9", "--tensorboard")
+FLAGS = ("--padding=1", "--noflip", "--batch=128", "--epochs=4", "--rate=0.1", "--average=0.9")
 
 
-def train_on_two(folder, *flags, **options):
-    """Both workers' statuses and what they said; more flags and options are for the second."""
-    tasks = {"calls": [FLAGS]}, {"calls": [[*FLAGS, *flags]], **options}
+def train_on_two(folder, *flags, other=(), **options):
+    """Both workers' statuses and what they said; `other` flags and the options are for the second alone."""
+    flags = [*FLAGS, *flags]
+    tasks = {"calls": [flags]}, {"calls": [[*flags, *other]], **options}
     return run(WORKER, folder, *tasks, addresses=free_addresses(2))
 
 
@@ -23,7 +24,7 @@ def train_on_two(folder, *flags, **options):
 def whole(tmp_path_factory):
     """The run folder of two workers that nothing interrupted, and what they said."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    statuses, said = train_on_two(folder)
+    statuses, said = train_on_two(folder, "--tensorboard")
     assert statuses == [0, 0], "\n".join(said)
     return folder, said
 
@@ -77,6 +78,6 @@ def test_the_same_command_goes_on_where_a_worker_was_killed(whole, tmp_path):
 
 
 def test_workers_with_different_commands_refuse(tmp_path):
-    statuses, said = train_on_two(tmp_path / "run", "--seed=1")
+    statuses, said = train_on_two(tmp_path / "run", other=["--seed=1"])
     assert statuses == [1, 1] and all("Workers differ in seed: [0, 1]" in told for told in said), "\n".join(said)
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""One process of those that test_train.py starts: `kvision train`, with a ResNet20 of three blocks."""
+"""One process of those that test_train.py starts: `kvision train`, with a ResNet20 of one block."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ from kvision import applications
 from kvision.cli.main import main
 from tests.processes import begin
 
-SMALL = dataclasses.replace(applications.ResNet20.architecture, depths=(1, 1, 1), widths=(16, 16, 16))
+SMALL = dataclasses.replace(applications.ResNet20.architecture, depths=(1,), widths=(16,))
 applications.ResNet20 = dataclasses.replace(applications.ResNet20, architecture=SMALL)
 
 
