@@ -162,7 +162,13 @@ def barrier(strategy: tf.distribute.Strategy) -> None:
 
 
 def agreed(strategy: tf.distribute.Strategy, values: dict[str, Any], remedy: str) -> None:
-    """Raises a ValueError on all workers, with this remedy, unless they have the same values: JSON by name."""
+    """Raises a ValueError on all workers, with this remedy, unless they have the same values.
+
+    Args:
+        strategy: that of `strategy()`.
+        values: what JSON can hold, by names which are the same on all workers.
+        remedy: what each worker is told below the values that differ.
+    """
     text = np.frombuffer(json.dumps(values).encode(), "uint8")
     ends = np.cumsum(_gathered(strategy, [len(text)]))
     texts = np.split(np.array(_gathered(strategy, text), "uint8"), ends[:-1])
