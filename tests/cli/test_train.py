@@ -10,7 +10,7 @@ from kvision.training.states import States, epochs
 from tests.processes import free_addresses, run
 
 WORKER = "tests.cli.worker"
-FLAGS = ("--padding=1", "--noflip", "--batch=128", "--epochs=4", "--rate=0.1", "--average=0.9")
+FLAGS = "--recipe=ResNet --padding=1 --noflip --batch=128 --epochs=4 --rate=0.1 --warmup=1 --average=0.9".split()
 
 
 def train_on_two(folder, *flags, other=(), **options):
