@@ -10,7 +10,8 @@ from kvision.training.states import States, epochs
 from tests.processes import free_addresses, run
 
 WORKER = "tests.cli.worker"
-FLAGS = "--recipe=ResNet --padding=1 --noflip --batch=128 --epochs=4 --rate=0.1 --warmup=1 --average=0.9".split()
+FLAGS = ["--recipe=ResNet", "--batch=128", "--epochs=4", "--rate=0.1", "--warmup=1", "--average=0.9"]
+FLAGS += ["--padding=1", "--noflip"]
 
 
 def train_on_two(folder, *flags, other=(), **options):
