@@ -62,47 +62,61 @@ class RunFolder:
             raise ValueError(f"{str(self.path)!r} is no run folder: it has no config.json. `kvision train` makes one.")
         return json.loads(file.read_text())
 
-    def check_new(self) -> None:
-        """Raises:
-        ValueError: something is there already.
-        """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise ValueError(
-                f"The run folder {str(self.path)!r} exists, and nothing in it is overwritten. "
-                f"`kvision train --resume={self.path}` goes on with it; or pass another --run."
-            )
-
-    def begin(self, config: dict[str, Any], command: str) -> None:
-        """Creates the folder with this configuration, or goes on in one that was begun with the same.
-
-        The command that began it and versions are recorded, too: going on with other versions is warned of.
+    def check(self, config: dict[str, Any]) -> None:
+        """That a run with this configuration may begin here, or go on.
 
         Raises:
-            ValueError: it was begun with another configuration.
+            ValueError: something else is there already, or a run that was begun with another configuration.
         """
-        found = {
-            "python": platform.python_version(),
-            **{name: importlib.import_module(name).__version__ for name in VERSIONED},
-        }
         if not (self / "config.json").is_file():
-            self.check_new()
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.write("config.json", {**config, "command": command, "versions": found})
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise ValueError(
+                    f"{str(self.path)!r} exists, and nothing in it is overwritten: it is no run folder that could be "
+                    "gone on with. Pass another --run."
+                )
             return
         begun = self.config
         differing = [key for key in config if json.loads(json.dumps(config[key])) != begun.get(key)]
         if differing:
             told = "; ".join(f"{key}: {begun.get(key)!r}, now {config[key]!r}" for key in differing)
-            raise ValueError(f"{str(self.path)!r} was begun with another configuration ({told}). Resume with the same.")
-        if begun.get("versions", found) != found:
-            warnings.warn(
-                f"{str(self.path)!r} was begun with the versions {begun['versions']}, these are {found}: its figures "
-                "may not be those of an uninterrupted run.",
-                stacklevel=2,
+            raise ValueError(
+                f"{str(self.path)!r} was begun with another configuration ({told}). Go on with the same, or pass "
+                "another --run."
             )
+
+    def begin(self, config: dict[str, Any], command: str, replicas: int = 1) -> None:
+        """Creates the folder with this configuration, or goes on in one that was begun with the same.
+
+        The command that began it, versions and the number of replicas are recorded, too: going on with others is warned
+        of.
+
+        Raises:
+            ValueError: see `check`.
+        """
+        self.check(config)
+        versions = {name: importlib.import_module(name).__version__ for name in VERSIONED}
+        found = {"versions": {"python": platform.python_version(), **versions}, "replicas": replicas}
+        if not (self / "config.json").is_file():
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write("config.json", {**config, "command": command, **found})
+            return
+        begun = self.config
+        for name, now in found.items():
+            if begun.get(name, now) != now:
+                warnings.warn(
+                    f"{str(self.path)!r} was begun with {name} {begun[name]}, now {now}: its figures may not be those "
+                    "of an uninterrupted run.",
+                    stacklevel=2,
+                )
 
     def write(self, name: str, content: Any) -> None:
         """JSON, all or nothing."""
         partial = self / f".{name}"
         partial.write_text(json.dumps(content, indent=2) + "\n")
         partial.replace(self / name)
+
+    def save(self, model, path: pathlib.Path) -> None:
+        """A Keras model, all or nothing."""
+        partial = path.with_name(f"partial-{path.name}")
+        model.save(partial)
+        partial.replace(path)

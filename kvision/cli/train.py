@@ -6,10 +6,13 @@
     kvision train --resume=runs/photos
 
 The data is "digits", a folder of class folders, or a TensorFlow Datasets name. A run that was killed goes on from its
-last epoch with --resume, which knows all other flags from the run folder.
+last epoch with the same command, or with --resume, which knows all other flags from the run folder.
+
+All GPUs of a machine train together. So do several machines, on which the same command runs, with the run folder on
+storage that they share; TF_CONFIG says which they are, and `python -m pydoc kvision.training.cluster` how to set it on
+Kubernetes and Slurm.
 """
 
-import dataclasses
 import importlib.util
 import shlex
 import warnings
@@ -22,7 +25,7 @@ flags.DEFINE_string(
     "data", "digits", "digits, a folder of class folders, or a TensorFlow Datasets name", flag_values=FLAGS
 )
 flags.DEFINE_string("data_dir", None, "where TensorFlow Datasets keeps its files", flag_values=FLAGS)
-flags.DEFINE_string("run", None, "the run folder, which does not exist yet", flag_values=FLAGS)
+flags.DEFINE_string("run", None, "the run folder: a new one, or one that the same command began", flag_values=FLAGS)
 flags.DEFINE_string("resume", None, "the run folder of an interrupted run: goes on with it", flag_values=FLAGS)
 flags.DEFINE_string(
     "weights",
@@ -46,7 +49,11 @@ flags.DEFINE_integer(
     "epochs", None, "passes over the training images; drops and warmup move along", 1, flag_values=FLAGS
 )
 flags.DEFINE_integer(
-    "batch", None, "images in a training step of each worker; the recipe's rate moves along", 1, flag_values=FLAGS
+    "batch",
+    None,
+    "images in a training step, of all GPUs and workers together; the recipe's rate moves along",
+    1,
+    flag_values=FLAGS,
 )
 flags.DEFINE_float("rate", None, "learning rate after the warmup, for this batch", 0.0, flag_values=FLAGS)
 flags.DEFINE_enum(
@@ -91,58 +98,69 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
     if (options.run is None) == (options.resume is None):
         raise ValueError("Pass --run=FOLDER to begin a run, or --resume=FOLDER to go on with one.")
     folder = RunFolder(options.run or options.resume)
-    if options.resume is None:
-        folder.check_new()
-    elif folder.model.exists():
+    if options.resume:
+        recall(options, folder.config)
+    config = {name: options[name].value for name in names(options) if name not in ("run", "resume")}
+    folder.check(config)
+    if folder.model.exists():
         print(f"{folder.path} is trained to its end; nothing is left to do.")
         return
-    else:
-        recall(options, folder.config)
 
     import keras
 
-    from kvision import applications, data, training, visualize
+    from kvision import applications, data, training
+    from kvision.cli.from_flags import augmentation, begun_from, build, changed
     from kvision.cli.left_out import report
+    from kvision.training import distribution
 
     if options.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ValueError("--tensorboard needs the package of that name: pip install tensorboard")
     row = applications.get_model(options.model)
     recipe = begun_from(options, row)
+    batch = options.batch or recipe.batch
+    strategy = distribution.strategy()  # before all else that TensorFlow computes
+    replicas, chief = strategy.num_replicas_in_sync, distribution.is_chief()
+    if batch % replicas:
+        raise ValueError(
+            f"A batch of {batch} images cannot be shared by {replicas} replicas (GPUs, or workers without one). Pass "
+            f"--batch={max(1, round(batch / replicas)) * replicas}."
+        )
     train, validation = (
         data.load(options.data, split, seed=options.seed, data_dir=options.data_dir)
         for split in ("train", "validation")
     )
+    config["fingerprint"] = {split.name: split.fingerprint for split in (train, validation)}
+    distribution.agreed(strategy, config, "All of them need the same command and the same data.")
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.policy)
-    model = build(options, row, train)
+    share, steps = batch // replicas, data.steps(train, batch)
+    recipe = recipe.adapted(batch=share, workers=replicas, epochs=options.epochs, steps_per_epoch=steps)
+    recipe = changed(options, recipe)
+    with strategy.scope():
+        model = build(options, row, train)
+        recipe.compile(model)
     preprocess, size = model.origin.preprocess, model.input_shape[1:3]
+    crop, augment = augmentation(options, recipe, size, len(train.class_names))
     size = None if size == train.image_shape[:2] else size
-    batch = options.batch or recipe.batch
-    steps = data.steps(train, batch)
-    recipe = changed(options, recipe.adapted(batch=batch, epochs=options.epochs, steps_per_epoch=steps))
-    recipe.compile(model)
-    folder.begin(
-        {
-            **{name: options[name].value for name in names(options) if name not in ("run", "resume")},
-            "class_names": list(train.class_names),
-            "fingerprint": {split.name: split.fingerprint for split in (train, validation)},
-            "trained": str(recipe),
-        },
-        shlex.join(
-            ["kvision", "train", *(options[name].serialize() for name in names(options) if options[name].present)]
-        ),
-    )
+    config |= {"class_names": list(train.class_names), "trained": str(recipe)}
+    if chief:
+        given = [options[name].serialize() for name in names(options) if options[name].present]
+        folder.begin(config, shlex.join(["kvision", "train", *given]), replicas)
     resume = training.Resume(folder / "state")
-    callbacks = [*recipe.callbacks(model), training.StopOnNonFinite(), training.Progress(), resume]
-    if options.tensorboard:
+    callbacks = [distribution.SharedStatistics()] if replicas > 1 else []
+    callbacks += [*recipe.callbacks(model), training.StopOnNonFinite(), resume]
+    if chief:
+        callbacks.append(training.Progress())
+    if chief and options.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     # Keras's word for the end of a validation set that did not know its length: a folder with unreadable files.
     warnings.filterwarnings("ignore", "Your input ran out of data", UserWarning)
-    crop, augment = augmentation(options, recipe, model.input_shape[1:3], len(train.class_names))
     model.fit(
-        data.training_batches(
+        distribution.batches(
+            strategy,
+            data.training_batches,
             train,
-            batch,
+            share,
             transform=preprocess,
             crop=crop,
             augment=augment,
@@ -152,9 +170,11 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
         ),
         steps_per_epoch=steps,
         epochs=recipe.whole_epochs,
-        validation_data=data.evaluation_batches(
+        validation_data=distribution.batches(
+            strategy,
+            data.evaluation_batches,
             validation,
-            batch,
+            share,
             transform=preprocess,
             size=size,
             **preprocess.resizing,
@@ -163,15 +183,13 @@ def run(options: flags.FlagValues, arguments: list[str]) -> None:
         shuffle=False,
         verbose=0,
     )
-    for callback in callbacks:
-        if isinstance(callback, training.WeightAverage):
-            save(callback.averaged_model(), folder.average)
-    folder.write("history.json", resume.history)
-    visualize.save(visualize.curves(resume.history), folder / "curves.png")
-    save(model, folder.model)  # last: where it is, the run has ended
-    resume.discard()
-    report(train, validation)
-    print(f"The run folder: {folder.path}")
+    if chief:
+        keep(folder, model, callbacks, resume.history)
+        resume.discard()
+    report(train, validation)  # by each worker, of the files that were its share
+    distribution.barrier(strategy)
+    if chief:
+        print(f"The run folder: {folder.path}")
 
 
 def names(options: flags.FlagValues) -> list[str]:
@@ -185,93 +203,13 @@ def recall(options: flags.FlagValues, config: dict) -> None:
             options[name].value = config[name]
 
 
-def begun_from(options, row):
-    """The recipe of --recipe, or one that suits small networks and data; with the loss that the row's scores need.
+def keep(folder, model, callbacks, history: dict[str, list[float]]) -> None:
+    """Writes what training left. The model comes last: where it is, the run has ended."""
+    from kvision import training, visualize
 
-    Raises:
-        ValueError: no such recipe, or one for scores of another kind.
-    """
-    from kvision import training
-
-    own = training.Recipe(
-        name="kvision",
-        month="2026-11",
-        source="what `kvision train` does where no recipe is named",
-        images=50_000,
-        batch=64,
-        epochs=90,
-        rate=0.1,
-        schedule=training.Cosine(),
-        warmup=2,
-        optimizer=training.SGD(nesterov=True),
-        decay=1e-4,
-        decayed=training.kernels,
-    )
-    recipe = training.get_recipe(options.recipe) if options.recipe else own
-    if row.scores == "lengths":
-        return dataclasses.replace(recipe, loss=training.margin, smoothing=options.smoothing or 0.0)
-    if recipe.loss is training.margin:
-        raise ValueError(f"The recipe {recipe.name} is for lengths of capsules, {row.name} gives {row.scores}.")
-    return recipe
-
-
-def changed(options, recipe):
-    """The recipe with what the flags say of it.
-
-    Raises:
-        ValueError: a flag out of its range.
-    """
-    from kvision import training
-
-    given = {name: getattr(options, name) for name in ("rate", "warmup", "momentum", "decay", "smoothing", "average")}
-    given = {name: value for name, value in given.items() if value is not None}
-    if options.schedule == "cosine":
-        given["schedule"] = training.Cosine()
-    elif options.schedule == "step":
-        drops = sorted(float(part) for part in options.drops)
-        if not all(0 < part < 1 for part in drops):
-            raise ValueError(f"--drops are parts of the training between 0 and 1. Received: {options.drops}")
-        given["schedule"] = training.Steps(tuple(part * recipe.epochs for part in drops), options.factor)
-    given["average"] = given.get("average", recipe.average) or None
-    return dataclasses.replace(recipe, **given)
-
-
-def augmentation(options, recipe, size: tuple[int, int], classes: int):
-    """The layer that crops each image to the input's size, or None, and the layers that augment batches.
-
-    The recipe's, but for flags that say otherwise.
-    """
-    from kvision import data
-
-    if options.recipe and options.padding is None and options.flip is None:
-        return recipe.crop(size), recipe.augment(classes)
-    padding = 4 if options.padding is None else options.padding
-    augment = [data.RandomCropWithPadding(padding)] if padding else []
-    return None, augment + ([] if options.flip is False else [data.RandomFlip()])
-
-
-def build(options, row, train):
-    """The network for these images, with the preprocessing that it is trained with in its origin."""
-    from kvision import data
-    from kvision.classifier import Classifier, Preprocess
-
-    height, width, channels = train.image_shape
-    own = None if None in (height, width) else (height, width)
-    size = (options.size, options.size) if options.size else own or row.input_shape[:2]
-    classes, shape = len(train.class_names), (*size, channels)
-    if options.weights is None:
-        model = row(input_shape=shape, classes=classes, lineage=options.lineage)
-    else:
-        trunk = row(include_top=False, weights=options.weights, lineage=options.lineage, input_shape=shape)
-        scores = row.architecture.classifier(trunk.output, classes, "softmax")
-        model = Classifier(trunk.input, scores, name=trunk.name, origin=trunk.origin)
-        if trunk.origin.preprocess is not None:
-            return model
-    return model.with_preprocess(Preprocess(*data.pixel_statistics(train, size), size=size))
-
-
-def save(model, path) -> None:
-    """All or nothing."""
-    partial = path.with_name(f"partial-{path.name}")
-    model.save(partial)
-    partial.replace(path)
+    for callback in callbacks:
+        if isinstance(callback, training.WeightAverage):
+            folder.save(callback.averaged_model(), folder.average)
+    folder.write("history.json", history)
+    visualize.save(visualize.curves(history), folder / "curves.png")
+    folder.save(model, folder.model)

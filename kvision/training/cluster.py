@@ -6,7 +6,7 @@ The addresses of all workers, the same in each, and which of them this one is. T
 also name it by itself: `"chief": ["first:2222"]`. `worker.sh` starts one worker, of WORKERS and INDEX:
 
     export TF_CONFIG='{"cluster": {"worker": ['$WORKERS']}, "task": {"type": "worker", "index": '$INDEX'}}'
-    exec python train.py
+    exec kvision train --data=/shared/photos --run=/shared/run  # or python train.py
 
 On Kubernetes an Indexed Job named `train` runs this for 8 workers, with `subdomain: train` and a headless service of
 that name, which publishes addresses of pods that are not ready yet. `restartPolicy: OnFailure` starts workers again.

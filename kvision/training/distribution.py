@@ -42,17 +42,20 @@ without interruption.
 """
 
 import functools
+import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kvision.training.cluster import Cluster, is_chief
 from kvision.training.whole_gradient import judge_all_replicas
 
-__all__ = ["SharedStatistics", "agreed", "barrier", "batches", "is_chief", "strategy"]
+__all__ = ["SharedStatistics", "agreed", "barrier", "batches", "is_chief", "shared", "strategy"]
 
 
 def strategy() -> tf.distribute.Strategy:
@@ -141,7 +144,7 @@ def batches(strategy: tf.distribute.Strategy, make: Callable[..., tf.data.Datase
     dataset = strategy.distribute_datasets_from_function(own)
     # Keras reads the steps of an evaluation from this: TensorFlow puts the local batches there, which are other numbers
     # than the steps, and differ from worker to worker, so that some would wait for others forever.
-    dataset._cardinality = _longest(_gathered(strategy, _longest(lengths)))
+    dataset._cardinality = _longest(_gathered(strategy, [_longest(lengths)]))
     return dataset
 
 
@@ -155,24 +158,56 @@ def barrier(strategy: tf.distribute.Strategy) -> None:
 
     Were a chief to die in the middle of that, it would be started again alone, and wait for the others.
     """
-    _gathered(strategy, 0)
+    _gathered(strategy, [0])
 
 
-def agreed(strategy: tf.distribute.Strategy, number: int, what: str) -> None:
-    """Raises a ValueError unless all workers have the same number."""
-    numbers = _gathered(strategy, number)
-    if len(set(numbers)) > 1:
-        raise ValueError(f"{what} differ from worker to worker: {numbers}. They need storage that all of them share.")
+def agreed(strategy: tf.distribute.Strategy, values: dict[str, Any], remedy: str) -> None:
+    """Raises a ValueError on all workers, with this remedy, unless they have the same values.
+
+    Args:
+        strategy: that of `strategy()`.
+        values: what JSON can hold, by names which are the same on all workers.
+        remedy: what each worker is told below the values that differ.
+    """
+    text = np.frombuffer(json.dumps(values).encode(), "uint8")
+    ends = np.cumsum(_gathered(strategy, [len(text)]))
+    texts = np.split(np.array(_gathered(strategy, text), "uint8"), ends[:-1])
+    found = [json.loads(text.tobytes()) for text in texts]
+    differing = [name for name in values if any(one[name] != found[0][name] for one in found)]
+    if differing:
+        told = "; ".join(f"{name}: {[one[name] for one in found]}" for name in differing)
+        raise ValueError(f"Workers differ in {told}. {remedy}")
 
 
-def _gathered(strategy, number):
-    """The numbers of all replicas."""
-    return _gather(strategy)(tf.constant([number], tf.int64)).numpy().tolist()
+def _gathered(strategy, numbers):
+    """The numbers of all replicas, one after the other."""
+    return _gather(strategy)(tf.constant(numbers, tf.int64)).numpy().tolist()
 
 
 @functools.cache
 def _gather(strategy):
-    return tf.function(lambda x: strategy.gather(strategy.run(tf.identity, (x,)), axis=0), autograph=False)
+    return tf.function(
+        lambda x: strategy.gather(strategy.run(tf.identity, (x,)), axis=0),
+        input_signature=[tf.TensorSpec([None], tf.int64)],
+        autograph=False,
+    )
+
+
+def shared(strategy: tf.distribute.Strategy, variables: Sequence[keras.Variable]) -> Callable[[], None]:
+    """The function that gives variables, of which each replica has a value of its own, the means of these values."""
+
+    def replica():
+        all_reduce = tf.distribute.get_replica_context().all_reduce
+        means = all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(variable.value) for variable in variables])
+        for variable, mean in zip(variables, means, strict=True):
+            variable.assign(mean)
+
+    @tf.function(autograph=False)
+    def share():
+        if variables:
+            strategy.run(replica)
+
+    return share
 
 
 class SharedStatistics(keras.callbacks.Callback):
@@ -187,19 +222,7 @@ class SharedStatistics(keras.callbacks.Callback):
         super().set_model(model)
         norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
         statistics = [variable for norm in norms for variable in norm.non_trainable_variables]
-
-        def replica():
-            all_reduce = tf.distribute.get_replica_context().all_reduce
-            means = all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(variable.value) for variable in statistics])
-            for variable, mean in zip(statistics, means, strict=True):
-                variable.assign(mean)
-
-        @tf.function(autograph=False)
-        def share():
-            if statistics:
-                model.distribute_strategy.run(replica)
-
-        self._share = share
+        self._share = shared(model.distribute_strategy, statistics)
 
     def on_test_begin(self, logs=None):
         self._share()

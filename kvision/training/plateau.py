@@ -41,7 +41,7 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
     def on_train_batch_begin(self, batch, logs=None):
         if not self.climbing:
             return
-        step = int(self.model.optimizer.iterations)
+        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
         if step < self.warmup.steps:
             self.model.optimizer.learning_rate, self.climbed = float(self.warmup(step)), True
             return

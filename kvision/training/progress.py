@@ -86,9 +86,17 @@ class Progress(keras.callbacks.Callback):
         return ", ".join(texts + ([f"{_clock(total + (beside if epoch else 0))} in all"] if more else []))
 
     def _seen(self) -> float:
-        """The images of this epoch's steps: the weights of the mean that Keras's loss metric takes over them."""
-        mean = next(metric for metric in self.model.metrics if metric.name == "loss")
-        return float(keras.ops.convert_to_numpy(mean.count))
+        """The images of this epoch's steps: the weights of the mean that Keras's loss metric takes over them.
+
+        Of several replicas only those of this process are looked at, since the sum over all workers would be for all of
+        them to ask for, at once.
+        """
+        count = next(metric for metric in self.model.metrics if metric.name == "loss").count
+        strategy = getattr(self.model, "distribute_strategy", None)  # on the TensorFlow backend
+        if strategy is None:
+            return float(keras.ops.convert_to_numpy(count))
+        local = [float(part) for part in strategy.experimental_local_results(count.value)]
+        return sum(local) * strategy.num_replicas_in_sync / len(local)
 
 
 def _clock(seconds: float) -> str:

@@ -237,12 +237,13 @@ class Recipe:
         """
         found = []
         if isinstance(self.schedule, Plateau):
-            if model is not None and not math.isclose(
-                float(model.optimizer.learning_rate), self.rate_at(0), rel_tol=1e-5
-            ):
+            compiled = self.rate_at(0)
+            if model is not None:
+                compiled = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+            if not math.isclose(compiled, self.rate_at(0), rel_tol=1e-5):
                 raise ValueError(
-                    f"{model.name!r} was compiled with the rate {float(model.optimizer.learning_rate):g}, {self.name} "
-                    f"starts with {self.rate_at(0):g}. Ask the recipe that `compile` returned for its callbacks."
+                    f"{model.name!r} was compiled with the rate {compiled:g}, {self.name} starts with "
+                    f"{self.rate_at(0):g}. Ask the recipe that `compile` returned for its callbacks."
                 )
             found.append(ReduceOnPlateau(self.learning_rate(), **vars(self.schedule)))
         if self.average is not None:

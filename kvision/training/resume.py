@@ -76,8 +76,9 @@ class Resume(keras.callbacks.Callback):
         self.history, self.model._initial_epoch = {}, None
         path = self._states.newest()
         if keras.backend.backend() == "tensorflow":
-            saved = states.epochs(path) if path else 0
-            agreed(self.model.distribute_strategy, saved, f"The epochs saved in {str(self.directory)!r}")
+            saved = {"the epochs that are saved": states.epochs(path) if path else 0}
+            remedy = f"Here {str(self.directory)!r} was looked at: it needs to be storage that all of them share."
+            agreed(self.model.distribute_strategy, saved, remedy)
         if path is None:
             return
         import h5py

@@ -31,6 +31,9 @@ class WeightAverage(keras.callbacks.Callback):
     Where `fit` validates, the averages are validated too, on the same data, as `val_loss_average` and so on. Callbacks
     that read these come after this one, and are told `mode="min"` or `"max"`. `Resume` keeps the averages.
 
+    Where several replicas train, averages of moving statistics become their means over the replicas after each epoch,
+    as the statistics do by `distribution.SharedStatistics`, which comes before this one.
+
     Args:
         decay: in [0, 1).
         warmup: whether the decay of update t = 0, 1, 2, ... is at most (1 + t) / (10 + t), so that the first weights
@@ -99,8 +102,10 @@ class WeightAverage(keras.callbacks.Callback):
         if list(known) != [id(weight) for weight in weights]:
             if not any(id(weight) in known for weight in weights):  # of another model
                 self._updates = 0
-            self._pairs = [known.get(id(weight)) or (weight, _begun(weight)) for weight in weights]
-            self._update = _update(self._pairs)
+            strategy = _strategy(self.model)
+            with strategy.scope() if strategy else contextlib.nullcontext():
+                self._pairs = [known.get(id(weight)) or (weight, _begun(weight)) for weight in weights]
+            self._update, self._share = _update(self._pairs, strategy), _share(self._pairs, strategy)
         self._seen = None
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -115,6 +120,7 @@ class WeightAverage(keras.callbacks.Callback):
             self._updates, self._seen = self._updates + 1, seen
 
     def on_epoch_end(self, epoch, logs=None):
+        self._share()
         if not any(name.startswith("val_") for name in logs or {}):
             return
         with self.applied():  # on the batches that `fit` keeps for validation
@@ -138,7 +144,13 @@ def _begun(weight: keras.Variable) -> keras.Variable:
     return keras.Variable(ops.cast(weight, dtype), trainable=False, dtype=dtype, name=f"{weight.name}_average")
 
 
-def _update(pairs: list[tuple[keras.Variable, keras.Variable]]) -> Callable:
+def _strategy(model: keras.Model):
+    """How its replicas share the work; None where there is one."""
+    strategy = getattr(model, "distribute_strategy", None)  # on the TensorFlow backend
+    return strategy if strategy and strategy.num_replicas_in_sync > 1 else None
+
+
+def _update(pairs: list[tuple[keras.Variable, keras.Variable]], strategy) -> Callable:
     """The function of the share of the weights, `1 - decay`, that updates their averages."""
 
     def update(share):
@@ -150,5 +162,16 @@ def _update(pairs: list[tuple[keras.Variable, keras.Variable]]) -> Callable:
         return update
     import tensorflow as tf
 
+    if strategy:  # XLA would look for the variables of all replicas on the first one's device
+        return tf.function(lambda share: strategy.run(update, (share,)), autograph=False)
     # XLA reads each once and writes in place: a third of the time that the operations take one by one.
     return tf.function(update, autograph=False, jit_compile=True)
+
+
+def _share(pairs: list[tuple[keras.Variable, keras.Variable]], strategy) -> Callable:
+    """The function that makes the averages the same on all replicas: those of moving statistics are not."""
+    if strategy is None:
+        return lambda: None
+    from kvision.training.distribution import shared
+
+    return shared(strategy, [average for weight, average in pairs if not weight.trainable])

@@ -47,7 +47,8 @@ def test_killed_resumed_evaluated_exported_and_asked(tmp_path, capfd):
         and "keras" in config["versions"]
     )
     assert set(config["fingerprint"]) == {"train", "validation"} and "kvision" in config["trained"]
-    assert "nothing is left to do" in kvision("train", f"--resume={run}")
+    for again in ([f"--resume={run}"], [*TRAIN, f"--run={run}"]):
+        assert "nothing is left to do" in kvision("train", *again)
     assert len(json.loads((run / "history.json").read_text())["val_accuracy"]) == 4
 
     output = kvision("evaluate", f"--run={run}")
@@ -160,6 +161,7 @@ def test_models(capsys):
         ("train --run=EXISTING --model=ResNet20", 1, "exists, and nothing in it is overwritten"),
         ("train --resume=RUN", 1, "is no run folder"),
         ("train --resume=BEGUN --epochs=7", 1, "epochs: 5, now 7"),
+        ("train --run=BEGUN --model=ResNet20 --epochs=7", 1, "epochs: 5, now 7"),
         ("evaluate", 1, "Pass --run"),
         ("evaluate --run=BEGUN --average", 1, "has no averaged weights"),
         ("evaluate --run=EXISTING", 1, "is no run folder"),

@@ -74,7 +74,7 @@ def test_the_lost_worker(message, index):
 
 
 PROGRAMS = {  # stand-ins that say what they were started with
-    "python": 'echo "$TF_CONFIG"',
+    "kvision": 'echo "$TF_CONFIG"',
     "scontrol": 'test "$*" = "show hostnames n[1-2]" && printf "n1\nn2\n"',
     "srun": 'while [[ $1 == --* ]]; do shift; done; for i in 0 1; do SLURM_PROCID=$i "$@"; done',
 }

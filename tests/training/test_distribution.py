@@ -1,64 +1,14 @@
 """Two workers on loopback train as one process does, and what ends one of them costs no epoch."""
 
-import contextlib
 import json
-import os
-import pathlib
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 
 import numpy as np
 import pytest
 
 from kvision.training.states import States, epochs
+from tests.processes import free_addresses, run
 
-ROOT = pathlib.Path(__file__).parents[2]
-LIMIT = 300  # seconds; what takes longer hangs
-
-
-def free_addresses(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("localhost", 0))
-        return [f"localhost:{one.getsockname()[1]}" for one in sockets]
-
-
-def run(folder, *tasks, addresses=()):
-    """One process for each task, the workers of a cluster if there are addresses: their statuses, and what they said.
-
-    None of them outlives this, nor the tests.
-    """
-    end, processes, said = time.monotonic() + LIMIT, [], []
-    with contextlib.ExitStack() as stack:
-        for index, task in enumerate(tasks):
-            environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
-            if addresses:
-                cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-                environment["TF_CONFIG"] = json.dumps(cluster)
-            said.append(stack.enter_context(tempfile.TemporaryFile("w+")))
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.training.worker", json.dumps({"folder": str(folder), **task})],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.PIPE,  # its end is the worker's
-                stdout=said[-1],
-                stderr=subprocess.STDOUT,
-            )
-            processes.append(stack.enter_context(process))
-            stack.callback(process.kill)
-        for process in processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(end - time.monotonic(), 0))
-        statuses = [process.poll() for process in processes]
-        for file in said:
-            file.seek(0)
-        return statuses, [file.read() for file in said]
-
-
+WORKER = "tests.training.worker"
 CASES = [("local", {}), ("synchronized", {"synchronized": True, "augment": False}), ("half", {}), ("apart", {})]
 
 
@@ -67,7 +17,7 @@ def workers(tmp_path_factory):
     """What two workers left that ran all cases, and then "lost", in which worker 1 was killed; how that ended."""
     folder, addresses = tmp_path_factory.mktemp("workers"), free_addresses(2)
     tasks = [{"cases": [*CASES, ("lost", arguments)]} for arguments in ({}, {"end": (1, "SIGKILL")})]
-    return folder, run(folder, *tasks, addresses=addresses), addresses
+    return folder, run(WORKER, folder, *tasks, addresses=addresses), addresses
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +26,7 @@ def process(tmp_path_factory):
     folder = tmp_path_factory.mktemp("process")
     cases = [("local", {}), ("half", {}), ("whole", {"augment": False})]
     cases += [(name, {"network": "capsules", "augment": False}) for name in ("capsules", "whole capsules")]
-    statuses, said = run(folder, {"devices": 2, "cases": cases})
+    statuses, said = run(WORKER, folder, {"devices": 2, "cases": cases})
     assert statuses == [0], said
     return folder
 
@@ -127,7 +77,8 @@ def test_gradients_that_overflow_on_one_replica_are_left_out_on_all(workers, pro
 def test_workers_that_find_different_states_refuse(workers):
     for worker in (0, 1):
         error = (workers[0] / f"apart/{worker}/error").read_text()
-        assert "differ from worker to worker: [2, 0]" in error and "storage that all of them share" in error
+        assert "Workers differ in the epochs that are saved: [2, 0]." in error
+        assert f"/apart/{worker}/state'" in error and "storage that all of them share" in error
 
 
 def test_lost_workers_cost_no_epoch(workers):
@@ -136,10 +87,12 @@ def test_lost_workers_cost_no_epoch(workers):
     assert_lost(1, -9, ended, addresses)
     assert epochs(States(folder / "lost/state").newest()) == 1
     addresses = free_addresses(2)
-    ended = run(folder, *({"cases": [("lost", end)]} for end in ({"end": (2, "SIGTERM")}, {})), addresses=addresses)
+    ended = run(
+        WORKER, folder, *({"cases": [("lost", end)]} for end in ({"end": (2, "SIGTERM")}, {})), addresses=addresses
+    )
     assert_lost(0, -15, ended, addresses)
     assert epochs(States(folder / "lost/state").newest()) == 2
-    statuses, said = run(folder, *[{"cases": [("lost", {})]}] * 2, addresses=free_addresses(2))
+    statuses, said = run(WORKER, folder, *[{"cases": [("lost", {})]}] * 2, addresses=free_addresses(2))
     assert statuses == [0, 0], "\n".join(said)
     for worker in (0, 1):
         assert_alike(folder / f"lost/{worker}", folder / f"local/{worker}")

@@ -4,8 +4,6 @@ import json
 import os
 import pathlib
 import signal
-import sys
-import threading
 import warnings
 
 import keras
@@ -19,6 +17,7 @@ from kvision.optimizers import Warmup
 from kvision.training import Resume, distribution
 from kvision.training.cluster import Cluster
 from kvision.training.states import States
+from tests.processes import begin
 
 EPOCHS, BATCH = 3, 8
 TRAIN, VALIDATION = slice(0, 48), slice(48, 69)  # of two workers one validates 11 images, the other 10
@@ -142,12 +141,5 @@ def main(folder, cases, devices=1):
             train(under, case / "state", own, **arguments)
 
 
-def end_with_the_tests():
-    """When the tests are no more, however they ended, this process goes, too."""
-    sys.stdin.read()
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=end_with_the_tests, daemon=True).start()
-    main(**json.loads(sys.argv[1]))
+    begin(main)
