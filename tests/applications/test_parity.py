@@ -16,9 +16,10 @@ from kvision.weights import assign, read, to_torch
 from tests.golden import seeded
 
 TOLERANCE = 1e-5
-# Under the seeded weights float32 rounds the logits of this network by more than the tolerance, PyTorch's float32 too
-# (75 layers without a shortcut): it is computed in float64.
-DOUBLE = ("inception_v4",)
+# Under the seeded weights float32 rounds the logits of these networks by more than the tolerance, and PyTorch's float32
+# does, too (of ResNeSt-200 by 1.3e-5, of ResNeSt-269 by 1.8e-5; Inception-v4 has 75 layers without a shortcut): they
+# are computed in float64, in which they agree within 6e-7.
+DOUBLE = ("inception_v4", "resnest200e", "resnest269e")
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 REGENERATE = "pip install -e '.[parity]' && python tests/golden/generate.py {}"
 
