@@ -133,6 +133,7 @@ class Variant:
         name: str | None = None,
         *,
         lineage: str | None = None,
+        recompute: bool = False,
         **changes,
     ) -> Classifier:
         """Builds the network: `keras.applications`' arguments in their order, then changes to the recipe.
@@ -150,11 +151,13 @@ class Variant:
             classifier_activation: of the top; None gives logits.
             name: of the model; by default the row's in lower case.
             lineage: the tag of the row's weights whose conventions a local file follows, and whose changes are taken.
+            recompute: True keeps few of a training step's intermediate results and computes the others again: the same
+                network and the same steps, in less memory and more time.
             **changes: fields of the recipe, such as `stride_first=False`.
 
         Raises:
-            ValueError: an argument out of its range, contradictory shapes, or weights that are unknown, cannot be
-                found or do not fit.
+            ValueError: an argument out of its range, contradictory shapes, weights that are unknown, cannot be found or
+                do not fit, or a network too short to save memory by recomputation.
             TypeError: a change that the recipe does not have.
         """
         classes = self.classes if classes is None else classes
@@ -188,7 +191,7 @@ class Variant:
         if include_top and (auxiliaries := architecture.auxiliaries()):
             network = keras.Model(inputs, x)
             heads = [auxiliary.head(network, classes, classifier_activation) for auxiliary in auxiliaries]
-        model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin, heads=heads)
+        model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin, heads=heads, recompute=recompute)
         checkpoint.load(model, include_top)
         return model
 

@@ -79,6 +79,12 @@ flags.DEFINE_enum(
     "precision of the computation",
     flag_values=FLAGS,
 )
+flags.DEFINE_bool(
+    "recompute",
+    False,
+    "compute what is inside the network twice rather than keep it: less memory, more time",
+    flag_values=FLAGS,
+)
 flags.DEFINE_bool("tensorboard", False, "write events for TensorBoard into the run folder", flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "of initialization, splits, order and augmentation", 0, flag_values=FLAGS)
 
@@ -261,11 +267,11 @@ def build(options, row, train):
     size = (options.size, options.size) if options.size else own or row.input_shape[:2]
     classes, shape = len(train.class_names), (*size, channels)
     if options.weights is None:
-        model = row(input_shape=shape, classes=classes, lineage=options.lineage)
+        model = row(input_shape=shape, classes=classes, lineage=options.lineage, recompute=options.recompute)
     else:
         trunk = row(include_top=False, weights=options.weights, lineage=options.lineage, input_shape=shape)
         scores = row.architecture.classifier(trunk.output, classes, "softmax")
-        model = Classifier(trunk.input, scores, name=trunk.name, origin=trunk.origin)
+        model = Classifier(trunk.input, scores, name=trunk.name, origin=trunk.origin, recompute=options.recompute)
         if trunk.origin.preprocess is not None:
             return model
     return model.with_preprocess(Preprocess(*data.pixel_statistics(train, size), size=size))
