@@ -21,10 +21,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from absl import app, flags
 from memory import apart, growth
 
-FORMS = ("plain", "recomputed", "efficient", "keras")
+FORMS = ["plain", "recomputed", "efficient", "keras"]
 
 MODEL = flags.DEFINE_string("model", "ResNet50", "a network of kvision.applications")
-FORM = flags.DEFINE_list("forms", FORMS, "which to measure, of those that the network has")
+CHOSEN = flags.DEFINE_list("forms", FORMS, "which to measure, of those that the network has")
 BATCH = flags.DEFINE_integer("batch", 32, "images in a step")
 SIZE = flags.DEFINE_integer("size", None, "height and width of the images; by default the network's own")
 POLICY = flags.DEFINE_string("policy", "float32", "a Keras dtype policy")
@@ -73,7 +73,7 @@ def measure(form: str, name: str, size: int | None, policy: str, batch: int, ste
 
 
 def main(_):
-    for form in FORM.value:
+    for form in CHOSEN.value:
         line = apart(measure, form, MODEL.value, SIZE.value, POLICY.value, BATCH.value, STEPS.value)
         if line is not None:
             print(f"{form:10s}", line, flush=True)
