@@ -48,7 +48,8 @@ def build(form: str, name: str, size: int | None):
     return row(input_shape=shape, **changes[form])
 
 
-def measure(form: str, name: str, size: int | None, policy: str, batch: int, steps: int) -> str | None:
+def measure(form: str, name: str, size: int | None, policy: str, batch: int, steps: int):
+    """MiB that training adds, MiB of the built model, and seconds of a step; or None where there is no such form."""
     import keras
     import numpy as np
 
@@ -69,14 +70,15 @@ def measure(form: str, name: str, size: int | None, policy: str, batch: int, ste
             times.append(time.perf_counter() - start)
 
     more, built = growth(train)
-    return f"{more:6,.0f} MiB beyond {built:,.0f}, {statistics.median(times[1:]):.2f} s a step"
+    return more, built, statistics.median(times[1:])
 
 
 def main(_):
     for form in CHOSEN.value:
-        line = apart(measure, form, MODEL.value, SIZE.value, POLICY.value, BATCH.value, STEPS.value)
-        if line is not None:
-            print(f"{form:10s}", line, flush=True)
+        found = apart(measure, form, MODEL.value, SIZE.value, POLICY.value, BATCH.value, STEPS.value)
+        if found is not None:
+            more, built, seconds = found
+            print(f"{form:10s} {more:6,.0f} MiB beyond {built:,.0f}, {seconds:.2f} s a step", flush=True)
 
 
 if __name__ == "__main__":
