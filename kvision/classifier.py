@@ -171,13 +171,16 @@ class Classifier(keras.Model):
             for tensor, head in heads:
                 head.build(tensor.shape)
             self._training_graph = graph
-        self._recomputed = RecomputedGraph(graph) if recompute else None
+        if recompute:
+            self._recomputed = RecomputedGraph(graph)
 
     def call(self, inputs, training=None, mask=None):
         if not training or not (self.heads or self.recompute):
             return super().call(inputs, training=training, mask=mask)
-        graph = self._recomputed or self._training_graph
-        outputs, self._tapped.tensors = graph(inputs, training=True)
+        if self.recompute:
+            outputs, self._tapped.tensors = self._recomputed(inputs)
+        else:
+            outputs, self._tapped.tensors = self._training_graph(inputs, training=True)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

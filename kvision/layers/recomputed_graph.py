@@ -1,5 +1,7 @@
-"""Any network in less memory: Chen, Xu, Zhang & Guestrin, "Training Deep Nets with Sublinear Memory Cost",
-arXiv:1604.06174."""
+"""A whole graph in less memory: Chen, Xu, Zhang & Guestrin, "Training Deep Nets with Sublinear Memory Cost", 2016.
+
+arXiv:1604.06174.
+"""
 
 import math
 from itertools import pairwise
@@ -19,10 +21,10 @@ class RecomputedGraph:
 
     What segments hand to each other is kept for the backward pass, and each segment is `Recomputed` (section 3), but
     for the last one, whose backward pass comes next. The cuts make the memory at its highest the least: all that is
-    kept up to a segment, and all that is inside it, in bytes of the outputs of its operations. The paper looks for
-    equal segments (Algorithm 3); here early ones, on large maps, come out shorter, since nothing else is kept by then.
+    kept up to a segment, and all that is inside it, in bytes of the outputs of its operations. The paper makes all
+    segments as large (Algorithm 3); here the first are larger, since little else is kept by then.
 
-    The model itself stays as it is, with the same layers, and its weights are trained.
+    The model stays as it is, and its weights are trained: the same outputs, gradients, statistics and random numbers.
 
     Args:
         model: Functional. It may have several inputs and outputs, and more than one tensor may run side by side.
@@ -45,8 +47,8 @@ class RecomputedGraph:
         parts = [[node for level in levels[a:b] for node in level] for a, b in pairwise([0, *cuts, len(levels)])]
         self.segments = [_Segment(part, parts[place + 1 :], model.outputs) for place, part in enumerate(parts)]
 
-    def __call__(self, inputs, training=True):
-        """What the model gives for the inputs in training, which is all that this is for."""
+    def __call__(self, inputs):
+        """What the model gives for the inputs in training."""
         specs = self._model.inputs
         tensors = [keras.ops.convert_to_tensor(x, s.dtype) for x, s in zip(tree.flatten(inputs), specs, strict=True)]
         values = dict(zip(map(id, specs), tensors, strict=True))
@@ -94,10 +96,11 @@ def _bytes(model, levels) -> tuple[np.ndarray, np.ndarray]:
     read |= {id(tensor): len(levels) for tensor in model.outputs}
     put_out, alive = np.zeros(len(levels) + 1), np.zeros(len(levels) + 2)
     for key, size in sizes.items():
-        put_out[born[key]] += size if born[key] else 0
+        put_out[born[key]] += size
         if read[key] >= born[key]:
             alive[born[key]] += size
             alive[read[key] + 1] -= size
+    put_out[0] = 0  # the model's inputs
     return np.cumsum(put_out), np.cumsum(alive)[:-1]
 
 
@@ -110,11 +113,8 @@ def _known(model, tensors) -> list:
 
 
 def _size(tensor) -> int:
-    return math.prod(tensor.shape[1:]) * np.dtype(_storage(tensor.dtype)).itemsize
-
-
-def _storage(dtype: str) -> str:
-    return "float16" if dtype == "bfloat16" else dtype  # NumPy has none, of the same width
+    dtype = "float16" if tensor.dtype == "bfloat16" else tensor.dtype  # as wide; NumPy has no bfloat16
+    return math.prod(size or 1 for size in tensor.shape[1:]) * np.dtype(dtype).itemsize
 
 
 def _cuts(put_out: np.ndarray, alive: np.ndarray) -> list[int]:
