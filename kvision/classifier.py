@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from kvision.layers.recomputed_graph import RecomputedGraph
+
 INTERPOLATIONS = ("bilinear", "bicubic")
 
 
@@ -160,7 +162,7 @@ class _Tapped:
 
 @keras.saving.register_keras_serializable(package="kvision")
 class Classifier(keras.Model):
-    """A Functional `keras.Model`, plus an `origin` and training-only heads.
+    """A Functional `keras.Model`, plus an `origin`, training-only heads and training in less memory.
 
     Args:
         inputs, outputs, name: as `keras.Model` takes them.
@@ -168,25 +170,39 @@ class Classifier(keras.Model):
         heads: pairs `(tensor, TrainingHead)`. In a training step the head receives its tensor's value, and its loss
             is added by `compute_loss` from the same labels. Heads are no outputs: `predict`, `evaluate`,
             `output_shape` and export do not see them. `weights`, saving and loading do.
+        recompute: whether a training step keeps few of its intermediate results and computes the others again; see
+            `RecomputedGraph`. Layers, weights, gradients and statistics are the same.
+
+    Raises:
+        ValueError: `recompute` of a network in which that saves no memory.
     """
 
     def __init__(self, inputs, outputs, name=None, **kwargs):
         # Keras recognises a Functional model by exactly this signature; ours come in as keywords.
         origin, heads = kwargs.pop("origin", None), kwargs.pop("heads", ())
+        recompute = kwargs.pop("recompute", False)
         allow_deep_graph([outputs, *(tensor for tensor, _ in heads)])
         super().__init__(inputs, outputs, name=name, **kwargs)
         self.origin = Origin.from_dict(origin) if isinstance(origin, dict) else origin
         self.heads = [head for _, head in heads]
+        self.recompute = bool(recompute)
         self._tapped = _Tapped()
+        if heads or recompute:
+            graph = keras.Model(self.input, [self.outputs, [tensor for tensor, _ in heads]], name=self.name)
         if heads:
             for tensor, head in heads:
                 head.build(tensor.shape)
-            self._training_graph = keras.Model(self.input, [self.outputs, [tensor for tensor, _ in heads]])
+            self._training_graph = graph
+        if recompute:
+            self._recomputed = RecomputedGraph(graph)
 
     def call(self, inputs, training=None, mask=None):
-        if not (training and self.heads):
+        if not training or not (self.heads or self.recompute):
             return super().call(inputs, training=training, mask=mask)
-        outputs, self._tapped.tensors = self._training_graph(inputs, training=True)
+        if self.recompute:
+            outputs, self._tapped.tensors = self._recomputed(inputs)
+        else:
+            outputs, self._tapped.tensors = self._training_graph(inputs, training=True)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -202,14 +218,15 @@ class Classifier(keras.Model):
         config = {**graph, "name": self.name, "trainable": self.trainable}
         config["origin"] = self.origin and asdict(self.origin)
         config["heads"] = [keras.saving.serialize_keras_object(head) for head in self.heads]
+        config["recompute"] = self.recompute
         return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        origin, heads = config.pop("origin"), config.pop("heads")
+        origin, heads, recompute = config.pop("origin"), config.pop("heads"), config.pop("recompute", False)
         if not heads:
-            return super().from_config({**config, "origin": origin}, custom_objects)
+            return super().from_config({**config, "origin": origin, "recompute": recompute}, custom_objects)
         graph = keras.Model.from_config(dict(config), custom_objects)
         outputs, taps = graph.output
         heads = [keras.saving.deserialize_keras_object(head, custom_objects) for head in heads]
@@ -220,6 +237,7 @@ class Classifier(keras.Model):
             trainable=config["trainable"],
             origin=origin,
             heads=list(zip(taps, heads, strict=True)),
+            recompute=recompute,
         )
 
     def with_preprocess(self, preprocess: Preprocess) -> "Classifier":

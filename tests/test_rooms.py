@@ -10,7 +10,7 @@ from kvision.applications import Variant, _table
 
 ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = {
-    "classifier": set(),
+    "classifier": {"layers"},
     "layers": set(),
     "losses": set(),
     "optimizers": set(),

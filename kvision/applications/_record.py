@@ -138,6 +138,7 @@ class Variant:
         *,
         lineage: str | None = None,
         new_head: bool = False,
+        recompute: bool = False,
         **changes,
     ) -> Classifier:
         """Builds the network: `keras.applications`' arguments in their order, then changes to the recipe.
@@ -158,11 +159,13 @@ class Variant:
             lineage: the tag of the row's weights whose conventions a local file follows, and whose changes are taken.
             new_head: leaves the classification layer of the weights out: the network's own, of any number of classes,
                 starts from random values.
+            recompute: True keeps few of a training step's intermediate results and computes the others again: the same
+                network and the same steps, in less memory and more time.
             **changes: fields of the recipe, such as `stride_first=False`.
 
         Raises:
-            ValueError: an argument out of its range, contradictory shapes, or weights that are unknown, corrupt or do
-                not fit.
+            ValueError: an argument out of its range, contradictory shapes, weights that are unknown, corrupt or do not
+                fit, or a network too short to save memory by recomputation.
             FileNotFoundError: published weights that are not on this machine and cannot be fetched.
             TypeError: a change that the recipe does not have.
         """
@@ -200,7 +203,7 @@ class Variant:
         if include_top and (auxiliaries := architecture.auxiliaries()):
             network = keras.Model(inputs, x)
             heads = [auxiliary.head(network, classes, classifier_activation) for auxiliary in auxiliaries]
-        model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin, heads=heads)
+        model = Classifier(inputs, x, name=name or self.name.lower(), origin=origin, heads=heads, recompute=recompute)
         if revision := checkpoint.load(model, self.name, architecture.fixed_size, include_top, new_head):
             model.origin = replace(model.origin, revision=revision)
         return model

@@ -1,7 +1,7 @@
 """Densely Connected Convolutional Networks: Huang, Liu, van der Maaten & Weinberger, CVPR 2017, arXiv:1608.06993.
 
 Equation 2 is `composite` on a list, figure 1 `dense_layer` in the loop of `DenseNet.features`, section 3's transition
-layers are `transition`; Tables 1 and 2 are the rows at the foot. `recompute` is Pleiss et al., "Memory-Efficient
+layers are `transition`; Tables 1 and 2 are the rows at the foot. `memory_efficient` is Pleiss et al., "Memory-Efficient
 Implementation of DenseNets", arXiv:1707.06990.
 """
 
@@ -41,7 +41,7 @@ def composite(features, filters, kernel, net, *, at: At):
         x = together(features, name=at.norm)
         return conv(relu(norm(x, name=at.norm), name=at.relu), filters, kernel, name=at.conv)
 
-    if net.recompute:
+    if net.memory_efficient:
         model = submodel(compute, features, name=f"{at.conv}.composite")
         x = Recomputed(model, name=f"{at.conv}.recomputed")(features)
     else:
@@ -85,9 +85,9 @@ class DenseNet(Architecture):
         compression: theta, the share of its channels that a transition keeps (DenseNet-C below 1).
         stem: `stem(x, width)`, before the first block.
         dropout: after each convolution but the first; 0.2 is the paper's for data without augmentation.
-        recompute: concatenations, norms and rectifiers are computed again in the backward pass rather than kept, so
-            that memory grows with the depth and not with its square. Same weights, same answers; training on
-            TensorFlow only.
+        memory_efficient: concatenations, norms and rectifiers are computed again in the backward pass rather than kept,
+            so that memory grows with the depth and not with its square. Same weights, same answers; training on
+            TensorFlow and JAX only.
     """
 
     depths: tuple[int, ...]
@@ -97,7 +97,7 @@ class DenseNet(Architecture):
     compression: float = 0.5
     stem: Callable = stem_imagenet
     dropout: float = 0.0
-    recompute: bool = False
+    memory_efficient: bool = False
 
     def features(self, x):  # (B, H, W, 3)
         x = self.stem(x, self.start)  # (B, H/4, W/4, k_0); for small images (B, H, W, k_0)
@@ -106,7 +106,7 @@ class DenseNet(Architecture):
             for layer in range(1, depth + 1):
                 path = f"features.denseblock{block}.denselayer{layer}"
                 features = [*features, dense_layer(features, path, self)]
-                if not self.recompute:  # one concatenation grows; recomputed ones would have to be kept for the next
+                if not self.memory_efficient:  # one concatenation grows; else each would have to be kept for the next
                     features = [together(features, name=path)]
             if block < len(self.depths):
                 x = transition(features, f"features.transition{block}", self)

@@ -71,18 +71,14 @@ def augmentation(options, recipe, size: tuple[int, int], classes: int):
 def build(options, row, train):
     """The network for these images, with the preprocessing that it is trained with in its origin."""
     from kvision import data
-    from kvision.classifier import Classifier, Preprocess
+    from kvision.classifier import Preprocess
 
     height, width, channels = train.image_shape
     own = None if None in (height, width) else (height, width)
     size = (options.size, options.size) if options.size else own or row.input_shape[:2]
     classes, shape = len(train.class_names), (*size, channels)
-    if options.weights is None:
-        model = row(input_shape=shape, classes=classes, lineage=options.lineage)
-    else:
-        trunk = row(include_top=False, weights=options.weights, lineage=options.lineage, input_shape=shape)
-        scores = row.architecture.classifier(trunk.output, classes, "softmax")
-        model = Classifier(trunk.input, scores, name=trunk.name, origin=trunk.origin)
-        if trunk.origin.preprocess is not None:
-            return model
+    given = dict(weights=options.weights, lineage=options.lineage, new_head=True, recompute=options.recompute)
+    model = row(input_shape=shape, classes=classes, **given)
+    if model.origin.preprocess is not None:
+        return model
     return model.with_preprocess(Preprocess(*data.pixel_statistics(train, size), size=size))

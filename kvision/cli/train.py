@@ -30,7 +30,7 @@ flags.DEFINE_string("resume", None, "the run folder of an interrupted run: goes 
 flags.DEFINE_string(
     "weights",
     None,
-    "start from published weights (a tag) or a local checkpoint; the top starts afresh",
+    "start from published weights (a tag) or a local checkpoint; the layer of the classes starts afresh",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
@@ -84,6 +84,12 @@ flags.DEFINE_enum(
     "float32",
     ["float32", "mixed_bfloat16", "mixed_float16"],
     "precision of the computation",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "recompute",
+    False,
+    "compute what is inside the network twice rather than keep it: less memory, more time",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool("tensorboard", False, "write events for TensorBoard into the run folder", flag_values=FLAGS)

@@ -14,54 +14,45 @@ class Recomputed(Nested):
     twice: the gradient of a last convolution does not ask for its output, which is therefore not computed again.
 
     The same outputs, gradients and moving statistics as without: the model's variables go in as values and its updates
-    come out as values, once. (`keras.remat` and `tf.recompute_grad` update moving statistics twice.) Dropout inside
-    draws the same numbers again.
+    come out as values, once. (`keras.remat` and `tf.recompute_grad` on a layer update moving statistics twice.)
+    Dropout inside draws the same numbers again.
 
-    Training needs the TensorFlow backend.
+    Training needs the TensorFlow or the JAX backend.
 
     Args:
-        model: a built Functional model with one output.
+        model: a built Functional model.
 
-    Input: as the model's, a tensor or a list. Output: the model's.
+    Input and output: as the model's, tensors or lists.
 
     Raises:
-        NotImplementedError: training on another backend than TensorFlow.
+        NotImplementedError: training on another backend than TensorFlow and JAX.
     """
 
     def call(self, inputs, training=None):
         if not training:
             return self.model(inputs, training=False)
-        if keras.backend.backend() != "tensorflow":
+        backend = keras.backend.backend()
+        if backend not in ("tensorflow", "jax"):
             raise NotImplementedError(
-                f"Recomputed trains on the TensorFlow backend. Received: {keras.backend.backend()!r}. "
+                f"Recomputed trains on the TensorFlow and JAX backends. Received: {backend!r}. "
                 "Build the network without recomputation; it takes the same weights."
             )
-        import tensorflow as tf
-
         trainable, state = self.values()
-        count = len(tree.flatten(inputs))
+        count, end = len(tree.flatten(inputs)), len(tree.flatten(inputs)) + len(trainable)
+        changed = []
 
-        def run(tensors):
-            x = tree.pack_sequence_as(inputs, tensors[:count])
-            return self.model.stateless_call(tensors[count:], state, x, training=True)
+        def run(*tensors):
+            """The outputs, and what becomes of the variables that change, named by `changed`."""
+            x, state = tree.pack_sequence_as(inputs, tensors[:count]), tensors[end:]
+            outputs, after = self.model.stateless_call(tensors[count:end], state, x, training=True)
+            changed[:] = [place for place, value in enumerate(after) if value is not state[place]]
+            return tree.flatten(outputs), [after[place] for place in changed]
 
-        @tf.custom_gradient
-        def forward(*tensors):
-            outputs, new_state = run(tensors)
-
-            def backward(upstream, *_):
-                again = list(tensors)
-                again[count - 1] += _zero_after(upstream, again[count - 1].dtype)
-                with tf.GradientTape() as tape:
-                    tape.watch(again)
-                    outputs, _ = run(again)
-                return tape.gradient(outputs, again, upstream)
-
-            return (outputs, *new_state), backward
-
-        outputs, *new_state = forward(*tree.flatten(inputs), *trainable)
-        self.keep(new_state)
-        return outputs
+        recomputing = keras.remat(run) if backend == "jax" else _recomputing(run, count)
+        outputs, values = recomputing(*tree.flatten(inputs), *trainable, *state)
+        for place, value in zip(changed, values, strict=True):
+            self.model.non_trainable_variables[place].assign(value)
+        return outputs[0] if len(outputs) == 1 else tree.pack_sequence_as(self.model.output, outputs)
 
     def compute_output_shape(self, input_shape):
         return self.model.compute_output_shape(input_shape)
@@ -70,9 +61,33 @@ class Recomputed(Nested):
         return self.model
 
 
-def _zero_after(upstream, dtype):
-    """A zero that waits for the gradient: else the compiler would see the same operation twice and keep the first."""
+def _recomputing(run, count):
+    """`run(*tensors)` as it is, and once more for its gradient, on TensorFlow. The first `count` tensors are inputs."""
     import tensorflow as tf
 
-    first = tf.reshape(upstream, [-1])[0]
-    return tf.cast(tf.where(first == first, 0.0, first.dtype.as_numpy_dtype("nan")), dtype)  # NaN stays NaN
+    @tf.custom_gradient
+    def forward(*tensors):
+        outputs, values = run(*tensors)
+
+        def backward(*upstream):
+            upstream = upstream[: len(outputs)]
+            zero = _zero_after(upstream)
+            again = [x + tf.cast(zero, x.dtype) if place < count else x for place, x in enumerate(tensors)]
+            floating = [x for x in again if x.dtype.is_floating]
+            with tf.GradientTape() as tape:
+                tape.watch(floating)
+                results, _ = run(*again)
+            gradients = iter(tape.gradient(results, floating, upstream))
+            return [next(gradients) if x.dtype.is_floating else None for x in again]
+
+        return (outputs, values), backward
+
+    return forward
+
+
+def _zero_after(upstream):
+    """A zero that waits for the gradients: else the compiler would see the same operation twice and keep the first."""
+    import tensorflow as tf
+
+    first = tf.add_n([tf.cast(tf.reshape(x, [-1])[0], "float32") for x in upstream])
+    return tf.where(first == first, 0.0, float("nan"))  # NaN stays NaN

@@ -39,7 +39,8 @@ def new_head(model: keras.Model, classes: int, seed: int | None = None) -> Class
     heads = [(tensor, _new_branch(head, classes, seed)) for tensor, head in taps]
     scores = _scores(model, classes, seed)
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
-    return Classifier(inputs, scores, name=model.name, origin=getattr(model, "origin", None), heads=heads)
+    options = dict(origin=getattr(model, "origin", None), recompute=getattr(model, "recompute", False))
+    return Classifier(inputs, scores, name=model.name, heads=heads, **options)
 
 
 def _new_branch(head, classes, seed):

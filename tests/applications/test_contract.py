@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kvision import applications
 from kvision.applications import nfnet
@@ -22,6 +23,7 @@ from kvision.blocks.conv import conv3x3
 from kvision.evaluation import count_macs
 from kvision.layers import CBAM, SqueezeExcite
 from kvision.losses import MarginLoss
+from kvision.weights import state_dict_names
 
 ROWS = [getattr(applications, name) for name in applications.list_models()]
 
@@ -301,6 +303,42 @@ def test_saves_and_reloads(tiny, tmp_path):
     lineage = {key: getattr(tiny.row.architecture, key) for weights in tiny.row.weights for key in weights.changes}
     for arguments in (dict(weights=tmp_path / "model.keras"), dict(weights=tmp_path / "model.weights.h5", **lineage)):
         np.testing.assert_array_equal(tiny(**arguments)(x), before)
+
+
+def steps_again():
+    for tiny in TINY:
+        slow = tiny.row.name in (
+            "STCNN",
+            "STCNNMultiSVHN",
+            "STCNN2xCUB",
+            "ODENet",
+            "InceptionV4",
+            "NASNetALarge",
+        )  # 3 s or more each
+        yield pytest.param(tiny, id=tiny.row.name, marks=pytest.mark.slow if slow else ())
+
+
+@pytest.mark.parametrize("tiny", list(steps_again()))
+def test_recomputation_takes_the_same_step(tiny):
+    """Loss, all gradients, moving statistics and random states; names and places of all weights."""
+    plain, recomputed = tiny(), tiny(recompute=True)
+    assert list(state_dict_names(plain)) == list(state_dict_names(recomputed))
+    for one, other in zip(plain.variables, recomputed.variables, strict=True):
+        other.assign(one)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(4, *tiny.shape)).astype("float32")
+    y = random.integers(0, 5, (4, *tiny.row.architecture.positions))
+    found = []
+    for model in (plain, recomputed):
+        model.compile(loss=MarginLoss() if tiny.row.scores == "lengths" else "sparse_categorical_crossentropy")
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(x, y, model(x, training=True), training=True)
+        found.append([loss, *tape.gradient(loss, [variable.value for variable in model.trainable_variables])])
+    largest = max(np.abs(gradient).max() for gradient in found[0][1:])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6 * largest)
+    for one, other in zip(plain.variables, recomputed.variables, strict=True):
+        np.testing.assert_allclose(one.value, other.value, rtol=1e-6)
 
 
 def precisions():

@@ -78,7 +78,7 @@ def test_dropout_follows_each_convolution_but_the_first():
 
 @pytest.fixture(scope="module")
 def forms():
-    models = [applications.DenseNet121(**TINY, recompute=recompute) for recompute in (False, True)]
+    models = [applications.DenseNet121(**TINY, memory_efficient=efficient) for efficient in (False, True)]
     copy(*models)
     return models
 
@@ -108,4 +108,4 @@ def test_recomputation_exports_and_counts_as_the_plain_form(forms):
     x = RANDOM.normal(size=(2, 32, 48, 3)).astype("float32")
     np.testing.assert_allclose(for_inference(recomputed)(x), plain(x), atol=1e-5)
     assert count_macs(plain) == count_macs(recomputed)
-    assert recomputed.origin.changes["recompute"] is True
+    assert recomputed.origin.changes["memory_efficient"] is True
