@@ -5,6 +5,7 @@ The smallest network of each block is tested by default; all of them, with their
     pytest tests/applications/test_parity.py -m "slow or not slow" -rP
 """
 
+import gc
 import pathlib
 
 import keras
@@ -42,6 +43,13 @@ def cases():
                 found[source] = pytest.param(row, weights, source, id=source, marks=marks)
             quick.add(kind)
     return found.values()
+
+
+@pytest.fixture(autouse=True)
+def freed():
+    """A network is garbage with cycles, which is collected by its number of objects, however large they are."""
+    yield
+    gc.collect()
 
 
 def golden_file(source: str) -> dict:

@@ -140,7 +140,7 @@ def test_models(capsys):
     assert "25,557,032 parameters" in told and "@inproceedings{he2016deep" in told
     assert main(["models", "*resnet1*", "--weights"]) == 0
     told = capsys.readouterr().out
-    assert "timm/resnet18.tv_in1k (bsd-3-clause)" in told and "ResNet1202" not in told
+    assert "timm/resnet18.tv_in1k: 224x224, bsd-3-clause" in told and "ResNet1202" not in told
 
 
 @pytest.mark.parametrize(
