@@ -17,33 +17,28 @@ class Recomputed(Nested):
     come out as values, once. (`keras.remat` and `tf.recompute_grad` update moving statistics twice.) Dropout inside
     draws the same numbers again.
 
-    Training needs the TensorFlow backend.
-
     Args:
         model: a built Functional model with one output.
 
     Input: as the model's, a tensor or a list. Output: the model's.
-
-    Raises:
-        NotImplementedError: training on another backend than TensorFlow.
     """
 
     def call(self, inputs, training=None):
         if not training:
             return self.model(inputs, training=False)
-        if keras.backend.backend() != "tensorflow":
-            raise NotImplementedError(
-                f"Recomputed trains on the TensorFlow backend. Received: {keras.backend.backend()!r}. "
-                "Build the network without recomputation; it takes the same weights."
-            )
-        import tensorflow as tf
-
         trainable, state = self.values()
         count = len(tree.flatten(inputs))
 
         def run(tensors):
             x = tree.pack_sequence_as(inputs, tensors[:count])
             return self.model.stateless_call(tensors[count:], state, x, training=True)
+
+        tensors = [*tree.flatten(inputs), *trainable]
+        if keras.backend.backend() != "tensorflow":
+            outputs, state = keras.remat(run)(tensors)
+            self.keep(state)
+            return outputs
+        import tensorflow as tf
 
         @tf.custom_gradient
         def forward(*tensors):
@@ -59,7 +54,7 @@ class Recomputed(Nested):
 
             return (outputs, *new_state), backward
 
-        outputs, *new_state = forward(*tree.flatten(inputs), *trainable)
+        outputs, *new_state = forward(*tensors)
         self.keep(new_state)
         return outputs
 
