@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 SERVING = ["tensorflow-serving-api>=2.21"]  # warm-up requests, and clients
 ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]
 LITERT = ["ai-edge-litert>=2"]
+JAX = ["jax>=0.6"]  # for processors; with a card, `pip install "jax[cuda12]"` as well
 
 setup(
     name="kvision",
@@ -32,8 +33,9 @@ setup(
         "serving": SERVING,
         "onnx": ONNX,
         "litert": LITERT,
+        "jax": JAX,
         "tensorboard": ["tensorboard"],
-        "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.9", "tensorboard", *SERVING, *ONNX, *LITERT],
+        "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.9", "tensorboard", *SERVING, *ONNX, *LITERT, *JAX],
         "parity": ["torch", "timm", "torchvision", "torchdiffeq>=0.2"],
     },
     entry_points={"console_scripts": ["kvision=kvision.cli.main:main"]},

@@ -39,7 +39,8 @@ class ODEBlock(keras.layers.Layer):
         ValueError: an unknown solver; one without error estimate and without `steps`; fewer than two times, or times
             that do not rise or fall.
         tf.errors.InvalidArgumentError: in a call, if the adaptive solver gives up, with the time and the stiffness.
-        NotImplementedError: the adjoint on another backend than TensorFlow.
+        NotImplementedError: training by the adjoint on another backend than TensorFlow, or on JAX without `steps` and
+            `max_steps`: its loops have a gradient where their length is known.
     """
 
     def __init__(
@@ -64,10 +65,6 @@ class ODEBlock(keras.layers.Layer):
             raise ValueError(f"`steps` is at least 1, or None. Received: steps={steps}")
         if min(rtol, atol) <= 0 and steps is None:
             raise ValueError(f"`rtol` and `atol` are positive. Received: rtol={rtol}, atol={atol}")
-        if adjoint and keras.backend.backend() != "tensorflow":
-            raise NotImplementedError(
-                f"The adjoint needs TensorFlow; on {keras.backend.backend()} pass adjoint=False (backpropagation)."
-            )
         self.dynamics = dynamics
         self.times = tuple(float(time) for time in times)
         self.solver = tableau(solver)
@@ -109,7 +106,10 @@ class ODEBlock(keras.layers.Layer):
         if self.count_evaluations:
             self._evaluations[way].assign(number)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
+        backend = keras.backend.backend()
+        if training:
+            self._check_trainable(backend)
         several = isinstance(inputs, (list, tuple))
         dtype = keras.backend.result_type(self.variable_dtype, "float32")
         state = [ops.cast(y, dtype) for y in (inputs if several else [inputs])]
@@ -119,10 +119,19 @@ class ODEBlock(keras.layers.Layer):
             found = list(found) if several else [found]
             return [ops.cast(k, y.dtype) for k, y in zip(found, state, strict=True)]
 
-        states = (self._with_adjoint if self.adjoint else self._trajectory)(derivatives, state)
+        adjoint = self.adjoint and backend == "tensorflow"
+        states = (self._with_adjoint if adjoint else self._trajectory)(derivatives, state)
         outputs = [ops.moveaxis(y, 0, 1) if self.return_sequences else y[-1] for y in states]
         outputs = [ops.cast(y, self.compute_dtype) for y in outputs]
         return outputs if several else outputs[0]
+
+    def _check_trainable(self, backend: str) -> None:
+        unlimited = self.steps is None and self.max_steps is None
+        if (self.adjoint and backend != "tensorflow") or (unlimited and backend == "jax"):
+            raise NotImplementedError(
+                f"On {backend} this block trains with adjoint=False (backpropagation), and `steps` or `max_steps`. "
+                f"Received: adjoint={self.adjoint}, steps={self.steps}, max_steps={self.max_steps}"
+            )
 
     def _solve(self, f, state, start, end, step, watched=None):
         """The state at `end`, the evaluations, and the size of the step to go on with."""

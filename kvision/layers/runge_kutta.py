@@ -124,8 +124,19 @@ def solve_fixed(f: Dynamics, state: State, start, end, method: Tableau, steps: i
         state, _ = _step(f, t, list(state), h, method, f(t, list(state)))
         return (i + 1, *state)
 
-    _, *state = ops.while_loop(lambda i, *_: i < steps, body, (0, *state), maximum_iterations=steps)
+    _, *state = _loop(lambda i, *_: i < steps, body, (0, *state), steps)
     return list(state), steps * len(method.b)
+
+
+def _loop(going, body, variables: tuple, most: int | None) -> tuple:
+    """`ops.while_loop`; on JAX in a form that has a gradient, which takes a loop of known length."""
+    if most is None or keras.backend.backend() != "jax":
+        return ops.while_loop(going, body, variables, maximum_iterations=most)
+
+    def once(_, variables):
+        return ops.cond(going(*variables), lambda: body(*variables), lambda: variables)
+
+    return ops.fori_loop(0, most, once, variables)
 
 
 @dataclass(frozen=True)
@@ -232,7 +243,7 @@ def solve_adaptive(f: Dynamics, state: State, start, end, method: Tableau, toler
         return (t, following, tried + 1, evaluations + new, *state, *k)
 
     variables = (start, ops.cast(step, start.dtype), 0, evaluations, *state, *k)
-    t, h, tried, evaluations, *tensors = ops.while_loop(going, body, variables, maximum_iterations=tolerance.max_steps)
+    t, h, tried, evaluations, *tensors = _loop(going, body, variables, tolerance.max_steps)
     state, k = tensors[:size], tensors[size:]
     arrived = sign * (end - t) <= 0
     _explain(arrived, t, h, tried, f, state, k, sign)

@@ -12,6 +12,7 @@ from kvision import applications
 from kvision.applications import nfnet
 from kvision.applications.bn_inception import BNInceptionRecipe, Module
 from kvision.applications.inception_v4 import Grid
+from kvision.applications.neural_ode import solved
 from kvision.applications.polynet import mpoly, normalized, poly, way
 from kvision.applications.preact_resnet import PreActResNet
 from kvision.applications.residual_attention import stem
@@ -42,6 +43,10 @@ class Tiny:
     def __call__(self, **arguments):
         return self.row(**{"input_shape": self.shape, "classes": 5, **self.changes, **arguments})
 
+
+# On JAX equations train by backpropagation, through a known number of steps.
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+EQUATION = {} if ON_TENSORFLOW else dict(transform=bind(solved, adjoint=False, max_steps=10))
 
 TINY = [
     Tiny(applications.LeNet5, (32, 32, 1), {}, any_size=False),
@@ -168,7 +173,7 @@ TINY = [
         slow_in_xla=True,
     ),
     Tiny(applications.DenseNet121, (32, 48, 3), dict(depths=(1, 2), growth=4, start=8), slow_in_xla=True),
-    Tiny(applications.ODENet, (28, 34, 1), dict(width=4), slow_in_xla=True),
+    Tiny(applications.ODENet, (28, 34, 1), dict(width=4, **EQUATION), slow_in_xla=True),
     Tiny(
         applications.CBAMResNet18,
         (32, 48, 3),

@@ -39,6 +39,9 @@ def localised(**arguments):
     return dict(localisation=network, **arguments)
 
 
+# On JAX equations train by backpropagation, through a known number of steps.
+TRAINABLE = {} if keras.backend.backend() == "tensorflow" else dict(adjoint=False, max_steps=10)
+
 # Name, arguments (or what makes them), shape of the input (or shapes of several), shape of the output.
 CASES = [
     ("AdaptiveHistogramEqualization", dict(tiles=2), (2, 5, 7, 3), (2, 5, 7, 3)),
@@ -89,8 +92,13 @@ CASES = [
     ("Maxout", {}, (2, 5, 7, 4), (2, 5, 7, 2)),
     ("Maxout", dict(pieces=3), (2, 6), (2, 2)),
     ("MultiHeadSelfAttention", dict(heads=2), (2, 5, 4), (2, 5, 4)),
-    ("ODEBlock", lambda: dict(dynamics=Growth(4)), (2, 5, 7, 4), (2, 5, 7, 4)),
-    ("ODEBlock", lambda: dict(dynamics=Growth(4), times=(0, 0.3, 1), return_sequences=True), (2, 4), (2, 3, 4)),
+    ("ODEBlock", lambda: dict(dynamics=Growth(4), **TRAINABLE), (2, 5, 7, 4), (2, 5, 7, 4)),
+    (
+        "ODEBlock",
+        lambda: dict(dynamics=Growth(4), times=(0, 0.3, 1), return_sequences=True, **TRAINABLE),
+        (2, 4),
+        (2, 3, 4),
+    ),
     (
         "ODEBlock",
         lambda: dict(dynamics=Growth(4), times=(0, 0.5), steps=2, solver="rk4", adjoint=False),
