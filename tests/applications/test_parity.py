@@ -52,6 +52,20 @@ def freed():
     gc.collect()
 
 
+@pytest.fixture
+def doubles():
+    """Networks compute in float64, which JAX does only when told."""
+    on_jax = keras.backend.backend() == "jax"
+    if on_jax:
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+    keras.config.set_dtype_policy("float64")
+    yield
+    if on_jax:
+        jax.config.update("jax_enable_x64", False)
+
+
 def golden_file(source: str) -> dict:
     path = GOLDEN / f"{source}.npz"
     assert path.exists(), f"no golden file for {source}; write it with: {REGENERATE.format(source)}"
@@ -64,13 +78,13 @@ def largest_difference(answer, expected) -> float:
 
 
 @pytest.mark.parametrize(("row", "weights", "source"), cases())
-def test_parity(row, weights, source, tmp_path):
+def test_parity(row, weights, source, tmp_path, request):
     """And the way back: the file for timm has its names and shapes, and every number."""
     golden = golden_file(source)
     images = seeded.images(size=golden["size"])
     changes, without = ({"aux": True}, ()) if "auxiliary" in golden else ({}, weights.auxiliary)
     if source in DOUBLE:
-        keras.config.set_dtype_policy("float64")
+        request.getfixturevalue("doubles")
     model = row(lineage=weights.source, input_shape=images.shape[1:], classifier_activation=None, **changes)
     assign(model, golden["arrays"], weights, without)
     answers = {"logits": model(images)}
