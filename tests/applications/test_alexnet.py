@@ -77,8 +77,3 @@ def test_torchvisions_file_by_its_names_and_its_order_of_flattening(tmp_path):
     loaded = applications.AlexNetOWT(weights=tmp_path / "alexnet.npz", **small)
     for mine, expected in zip(loaded.weights, model.weights, strict=True):
         np.testing.assert_array_equal(mine, expected)
-
-
-def test_weights_that_torchvision_alone_publishes_come_with_the_command_that_writes_them():
-    with pytest.raises(ValueError, match=r"torchvision.models.alexnet\(weights='DEFAULT'\)"):
-        applications.AlexNetOWT(weights="imagenet")
