@@ -17,7 +17,8 @@ class Recomputed(Nested):
     come out as values, once. (`keras.remat` and `tf.recompute_grad` on a layer update moving statistics twice.)
     Dropout inside draws the same numbers again.
 
-    Training needs the TensorFlow or the JAX backend.
+    Training needs the TensorFlow or the JAX backend. JAX has been seen to save nothing on CPUs, whose compiler does not
+    keep the second computation apart.
 
     Args:
         model: a built Functional model.

@@ -63,3 +63,15 @@ def test_images_are_augmented_as_the_recipe_or_the_flags_say(flags, crop, layers
     given = options(*flags)
     made = from_flags.augmentation(given, from_flags.begun_from(given, applications.ResNet20), (32, 48), 10)
     assert type(made[0]) is (crop or type(None)) and [type(layer) for layer in made[1]] == layers
+
+
+@pytest.mark.parametrize("checkpoint", [False, True], ids=["afresh", "from a checkpoint"])
+def test_the_network_is_recomputed_where_the_flag_says_so(checkpoint, tmp_path):
+    images = data.load("digits", "train")
+    flags = ["--size=8"]
+    if checkpoint:
+        applications.ResNet20(include_top=False, input_shape=(8, 8, 1)).save(tmp_path / "trunk.keras")
+        flags.append(f"--weights={tmp_path / 'trunk.keras'}")
+    for recompute in (False, True):
+        given = options(*flags, *["--recompute"] * recompute)
+        assert from_flags.build(given, applications.ResNet20, images).recompute is recompute
