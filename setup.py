@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 SERVING = ["tensorflow-serving-api>=2.21"]  # warm-up requests, and clients
 ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]
 LITERT = ["ai-edge-litert>=2"]
-JAX = ["jax>=0.6"]  # for processors; with a card, `pip install "jax[cuda12]"` as well
+JAX = ["jax>=0.10"]  # on processors; for a card `pip install "jax[cuda12]"` as well
 
 setup(
     name="kvision",

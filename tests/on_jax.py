@@ -3,6 +3,7 @@
 KERAS_BACKEND=jax python -m pytest tests/on_jax.py
 """
 
+import os
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from kvision.losses import SmoothedCrossentropy
 from kvision.optimizers import AdaptiveGradientClipping, LayerwiseRates, TorchSGD, layerwise_decay
 from tests.applications.test_parity import TOLERANCE, golden_file
 from tests.golden import seeded
+from tests.one_step import step
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.uniform(0.5, 1.5, (4, 3)).astype("float32")
@@ -80,26 +82,73 @@ def small(seed=0):
     return applications.ResNet20(input_shape=(8, 8, 3), classes=5, depths=(1, 1, 1), widths=(16, 16, 16))
 
 
-def optimizers(model):
-    return {
-        "torch_sgd": TorchSGD(0.1, weight_decay=1e-4, nesterov=True),
-        "clipped": AdaptiveGradientClipping(keras.optimizers.SGD(0.1, momentum=0.9), 0.02),
-        "layerwise": LayerwiseRates(keras.optimizers.AdamW(0.01), layerwise_decay(model, 0.5)),
-    }
+OPTIMIZERS = {
+    "torch_sgd": lambda model: TorchSGD(0.1, weight_decay=1e-4, nesterov=True),
+    "clipped": lambda model: AdaptiveGradientClipping(keras.optimizers.SGD(0.1, momentum=0.9), 0.02),
+    "layerwise": lambda model: LayerwiseRates(keras.optimizers.AdamW(0.01), layerwise_decay(model, 0.5)),
+}
 
 
-@pytest.mark.parametrize("name", ["torch_sgd", "clipped", "layerwise"])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_train(name, policy):
     """Losses that are scaled, too."""
     keras.config.set_dtype_policy(policy)
     model = small()
     before = model.get_weights()
-    model.compile(optimizers(model)[name], SmoothedCrossentropy(0.1), metrics=["accuracy"])
+    model.compile(OPTIMIZERS[name](model), SmoothedCrossentropy(0.1), metrics=["accuracy"])
     images, labels = RANDOM.normal(size=(8, 8, 8, 3)).astype("float32"), np.arange(8) % 5
     history = model.fit(images, labels, 8, epochs=4, verbose=0, validation_data=(images, labels)).history
     assert history["loss"][-1] < history["loss"][0] and np.isfinite(history["val_loss"]).all()
     assert any(np.any(old != new) for old, new in zip(before, model.get_weights(), strict=True))
+
+
+# Networks that draw nothing at random, with batch norms over more than a handful of values.
+STEPPED = [
+    "AlexNet",
+    "VGG11BN",
+    "GoogLeNet",
+    "BNInception",
+    "STCNN",
+    "STCNN2xCUB",
+    "ResNet50",
+    "PreActResNet200",
+    "DPN92",
+    "NASNetALarge",
+    "DenseNet121",
+    "CBAMResNet18",
+    "ResNeSt50Fast_2s2x40d",
+    "SENet154",
+    "CapsNet",
+    "ViT_B16",
+    "Mixer_B16",
+]
+
+
+@pytest.fixture(scope="module")
+def on_tensorflow(request, tmp_path_factory):
+    """A folder of what a step does on TensorFlow to the networks of the tests that run."""
+    folder = tmp_path_factory.mktemp("steps")
+    names = [item.callspec.params["stepped"] for item in request.session.items if "stepped" in item.fixturenames]
+    command = [sys.executable, "-m", "tests.one_step", str(folder), *names]
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert process.returncode == 0, process.stderr
+    return folder
+
+
+@pytest.mark.parametrize("stepped", STEPPED)
+def test_a_step_is_that_on_tensorflow(stepped, on_tensorflow):
+    """The loss, with that of training heads, and what becomes of weights and moving statistics."""
+    *arrays, loss = np.load(on_tensorflow / f"{stepped}.npz").values()
+    half = len(arrays) // 2
+    before, after = arrays[:half], arrays[half:]
+    start, end, ours = step(stepped, before)
+    assert ours == pytest.approx(float(loss), rel=1e-6)
+    for old, theirs, begun, mine in zip(before, after, start, end, strict=True):
+        expected, got = theirs - old, mine - begun
+        # Of the largest change; biases in front of a norm change by rounding alone.
+        assert np.abs(got - expected).max() < 5e-3 * np.abs(expected).max() + 1e-7
 
 
 ALONE = """

@@ -15,7 +15,7 @@ medians of interleaved rounds with their spread, the shares of the peak, and the
 import os
 import time
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the card is PyTorch's, too
 
 from absl import app, flags
@@ -129,11 +129,12 @@ def measure(name, batch, size, steps, rounds, matmul, with_timm, compiled) -> st
     for run in runs.values():
         run()  # compiles
     medians, texts = take_turns(runs, rounds)
-    shares = [f"{key} {texts[key]}, {6 * macs * rate / available:.1%} of the peak" for key, rate in medians.items()]
-    ours_first = list(medians.values())
-    ratio = f"; ratio {ours_first[0] / ours_first[1]:.2f}" if with_timm else ""
-    kind = jax.devices()[0].device_kind
-    return f"{name} on {kind} ({available / 1e12:.3g} TFLOP/s): {'; '.join(shares)}{ratio}"
+    parts = [f"{key} {texts[key]}, {6 * macs * rate / available:.1%} of the peak" for key, rate in medians.items()]
+    if with_timm:
+        first, second = medians.values()
+        parts.append(f"ratio {first / second:.2f}")
+    device = f"{jax.devices()[0].device_kind} ({available / 1e12:.3g} TFLOP/s)"
+    return f"{name} on {device}: {'; '.join(parts)}"
 
 
 def main(_):

@@ -52,20 +52,6 @@ def freed():
     gc.collect()
 
 
-@pytest.fixture
-def doubles():
-    """Networks compute in float64, which JAX does only when told."""
-    on_jax = keras.backend.backend() == "jax"
-    if on_jax:
-        import jax
-
-        jax.config.update("jax_enable_x64", True)
-    keras.config.set_dtype_policy("float64")
-    yield
-    if on_jax:
-        jax.config.update("jax_enable_x64", False)
-
-
 def golden_file(source: str) -> dict:
     path = GOLDEN / f"{source}.npz"
     assert path.exists(), f"no golden file for {source}; write it with: {REGENERATE.format(source)}"
@@ -84,7 +70,12 @@ def test_parity(row, weights, source, tmp_path, request):
     images = seeded.images(size=golden["size"])
     changes, without = ({"aux": True}, ()) if "auxiliary" in golden else ({}, weights.auxiliary)
     if source in DOUBLE:
-        request.getfixturevalue("doubles")
+        keras.config.set_dtype_policy("float64")
+        if keras.backend.backend() == "jax":  # which has none until it is told
+            import jax
+
+            jax.config.update("jax_enable_x64", True)
+            request.addfinalizer(lambda: jax.config.update("jax_enable_x64", False))
     model = row(lineage=weights.source, input_shape=images.shape[1:], classifier_activation=None, **changes)
     assign(model, golden["arrays"], weights, without)
     answers = {"logits": model(images)}
