@@ -1,7 +1,7 @@
 """What the benchmarks found: with --csv=FILE a line for each contestant, and the README's tables of the latest.
 
 python examples/benchmarks/training.py --csv=examples/benchmarks/results.csv
-python examples/benchmarks/results.py                                       # writes the tables anew
+python examples/benchmarks/results.py               # writes the tables anew
 """
 
 import csv
@@ -14,7 +14,7 @@ import statistics
 import sys
 from importlib.metadata import version
 
-from absl import app, flags, logging
+from absl import app, flags
 
 FILE = pathlib.Path(__file__).with_name("results.csv")
 README = pathlib.Path(__file__).parents[2] / "README.md"
@@ -23,7 +23,6 @@ FIELDS = ("date", "machine", "versions", "command", "task", "contestant", "media
 LESS_IS_BETTER = ("s", "ms", "MiB")
 PACKAGES = ("keras", "tensorflow", "torch", "timm", "onnxruntime", "keras-hub", "jax")
 
-flags.FLAGS.set_default("verbosity", logging.WARNING)  # TensorFlow logs each export
 CSV = flags.DEFINE_string("csv", None, "a file that gets a line for each contestant, behind those that it has")
 
 
