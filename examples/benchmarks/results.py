@@ -38,7 +38,7 @@ def record(task: str, found: dict[str, list[float]], unit: str) -> None:
         if new:
             writer.writeheader()
         for name, values in found.items():
-            numbers = (f"{function(values):.5g}" for function in (statistics.median, min, max))
+            numbers = (f"{function(values):.4g}" for function in (statistics.median, min, max))
             named = dict(zip(("median", "lowest", "highest"), numbers, strict=True))
             writer.writerow(dict(about, task=task, contestant=name, unit=unit, runs=len(values), **named))
 
