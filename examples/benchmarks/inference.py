@@ -17,6 +17,7 @@ import os
 import pathlib
 import tempfile
 import time
+from functools import partial
 
 import stock_vit
 from absl import app, flags
@@ -31,6 +32,7 @@ PEER = flags.DEFINE_list(
     "keras (applications), unfolded (kvision's variables without surgery), onnx (ONNX Runtime), layers (a ViT from "
     "Keras's), or a name of timm's; several, with commas",
 )
+COMPILE = flags.DEFINE_bool("compile", False, "timm's network by torch.compile, too: needs a C++ compiler")
 DTYPES = flags.DEFINE_list("dtypes", ["float32", "bfloat16"], "precisions; keras exports under mixed_<dtype>")
 ROUNDS = flags.DEFINE_integer("rounds", 7, "interleaved rounds")
 STEPS = flags.DEFINE_integer("steps", 4, "calls in a round, and as many times more as the largest batch is larger")
@@ -86,16 +88,17 @@ def onnx_server(path, images):
     return timed(lambda: session.run(None, {"pixels": images}), images)
 
 
-def torch_server(name, images, dtype):
+def torch_server(name, dtype, images, compiled=False):
     import timm
     import torch
 
     model = timm.create_model(name).eval().to(getattr(torch, dtype), memory_format=torch.channels_last)
+    forward = torch.compile(model) if compiled else model
     inputs = torch.from_numpy(images).to(getattr(torch, dtype)).permute(0, 3, 1, 2)  # as memory: channels last
 
     @torch.inference_mode()
     def ask():
-        model(inputs).float().numpy()
+        forward(inputs).float().numpy()
 
     return timed(ask, images)
 
@@ -156,7 +159,9 @@ def main(_):
                 path = path if path.exists() else kvision.export.onnx(ours, path, Preprocess())
                 servers["ONNX Runtime, float32"] = lambda images, path=path: onnx_server(path, images)
             else:
-                servers[f"timm {peer}"] = lambda images, peer=peer, dtype=dtype: torch_server(peer, images, dtype)
+                servers[f"timm {peer}"] = partial(torch_server, peer, dtype)
+                if COMPILE.value:
+                    servers[f"timm {peer}, compiled"] = partial(torch_server, peer, dtype, compiled=True)
         for batch in map(int, BATCHES.value):
             images = np.random.default_rng(0).uniform(0, 255, (batch, *shape)).astype("float32")
             task = f"serving {MODEL.value}, {dtype}, batch {batch} at {SIZE.value}"

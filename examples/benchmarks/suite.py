@@ -3,8 +3,9 @@
     python examples/benchmarks/suite.py                         # about an hour on 2 cores; the machine should be quiet
     python examples/benchmarks/suite.py --only=training,DenseNet121
 
-Each command runs in a process of its own, since two networks in two libraries fill a memory. timm, torch, onnxruntime
-and tf2onnx have to be installed: `pip install -e ".[parity,onnx]"`.
+Each command runs in a process of its own, since two networks in two libraries fill a memory. timm, torch, onnxruntime,
+tf2onnx and keras-hub have to be installed, `pip install -e ".[parity,onnx]" keras-hub`, and a C++ compiler for
+--compile.
 """
 
 import pathlib
@@ -23,14 +24,15 @@ COMMANDS = (
     "training.py --model=DenseNet121 --steps=3",
     "training.py --model=InceptionV3 --size=299 --steps=2",
     "training.py --model=VGG16 --steps=2",
-    "training.py --peer=resnet50 --steps=2",
+    "training.py --peer=resnet50 --compile --steps=2",
     "training.py --model=ResNeXt50 --peer=resnext50_32x4d --steps=2",
     "training.py --model=SEResNeXt50 --peer=seresnext50_32x4d --steps=2",
     "training.py --model=ViT_B16 --peer=vit_base_patch16_224 --steps=2 --policies=float32",
     "training.py --model=ViT_B16 --peer=vit_base_patch16_224 --steps=2 --policies=mixed_bfloat16",
     "training.py --model=ViT_B16 --peer=hub --steps=2 --policies=mixed_bfloat16",
     "inference.py --batches=1,8 --peer=keras,onnx",
-    "inference.py --peer=resnet50",
+    "inference.py --peer=resnet50 --compile",
+    "inference.py --model=ViT_B16 --peer=layers --steps=2",
     "inference.py --model=DenseNet121 --peer=densenet121,unfolded --dtypes=bfloat16",
     "inference.py --model=ResNeXt50 --peer=resnext50_32x4d,unfolded --dtypes=bfloat16",
     "inference.py --model=SEResNeXt50 --peer=seresnext50_32x4d --dtypes=bfloat16",
@@ -40,6 +42,7 @@ COMMANDS = (
     "inference.py --model=ViT_B16 --peer=vit_base_patch16_224 --dtypes=bfloat16 --steps=2",
     "capsule.py",
     "pipeline.py",
+    "augmentation.py",
     "spatial_transformer.py",
 )
 

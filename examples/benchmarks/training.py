@@ -5,6 +5,7 @@
     python examples/benchmarks/training.py --model=AlexNet --size=227 --peer=stock      # on Keras's grouped convolution
     python examples/benchmarks/training.py --model=NFNetF0 --size=128 --batch=2 --policies=float32 --peer=stock
     python examples/benchmarks/training.py --model=ResNeXt50 --peer=resnext50_32x4d     # timm's, on PyTorch
+    python examples/benchmarks/training.py --peer=resnet50 --compile            # and by torch.compile: a C++ compiler
     python examples/benchmarks/training.py --model=ViT_B16 --peer=hub           # keras-hub's; layers: from Keras's own
 
 Prints images per second of both, medians of interleaved rounds in one process with their spread, and the ratio.
@@ -27,6 +28,7 @@ PEER = flags.DEFINE_string(
     "keras (applications), stock (our network on Keras's grouped convolutions), layers (a ViT from Keras's), hub "
     "(keras-hub's ViT), or a name of timm's",
 )
+COMPILE = flags.DEFINE_bool("compile", False, "a second peer: timm's network by torch.compile")
 POLICIES = flags.DEFINE_list("policies", ["float32", "mixed_bfloat16"], "Keras dtype policies, one after the other")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "interleaved rounds")
 STEPS = flags.DEFINE_integer("steps", 4, "training steps in a round")
@@ -71,12 +73,13 @@ def stock(shape):
         return fit(ours, shape)
 
 
-def torch_loop(policy):
+def torch_loop(policy, compiled=False):
     """timm's network in the memory format that PyTorch advises for convolutions, in a loop of PyTorch's own."""
     import timm
     import torch
 
     model = timm.create_model(PEER.value).to(memory_format=torch.channels_last).train()
+    forward = torch.compile(model) if compiled else model
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     images = torch.randn(BATCH.value, 3, SIZE.value, SIZE.value).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(1000, (BATCH.value,))
@@ -84,7 +87,7 @@ def torch_loop(policy):
     def step():
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=policy == "mixed_bfloat16"):
-            loss = torch.nn.functional.cross_entropy(model(images), labels)
+            loss = torch.nn.functional.cross_entropy(forward(images), labels)
         loss.backward()
         optimizer.step()
 
@@ -119,10 +122,13 @@ def main(_):
         }
         peer = peers.get(PEER.value, partial(torch_loop, policy))
         runs = {"kvision": fit(ours, shape), theirs_name: peer()}
+        if COMPILE.value:
+            runs[f"{theirs_name}, compiled"] = torch_loop(policy, compiled=True)
         task = f"training {MODEL.value}, {policy}, batch {BATCH.value} at {SIZE.value}"
         medians, texts = take_turns(runs, ROUNDS.value, task)
         row = ", ".join(f"{name} {text}" for name, text in texts.items())
-        print(f"{policy}: {row}; ratio {medians['kvision'] / medians[theirs_name]:.2f}", flush=True)
+        ratios = ", ".join(f"{medians['kvision'] / medians[name]:.2f}" for name in list(runs)[1:])
+        print(f"{policy}: {row}; ratio {ratios}", flush=True)
 
 
 if __name__ == "__main__":
