@@ -9,8 +9,8 @@ The data is "digits", a folder of class folders, or a TensorFlow Datasets name. 
 last epoch with the same command, or with --resume, which knows all other flags from the run folder.
 
 All GPUs of a machine train together. So do several machines, on which the same command runs, with the run folder on
-storage that they share; TF_CONFIG says which they are, and `python -m pydoc kvision.training.cluster` how to set it on
-Kubernetes and Slurm.
+storage that they share; TF_CONFIG says which they are, and `python -m pydoc kvision.training.distribution.cluster` how
+to set it on Kubernetes and Slurm.
 """
 
 import importlib.util

@@ -1,10 +1,15 @@
 """What training needs beside `model.fit`."""
 
-from kvision.training.augmentation import Layer, Layers, ScaledCrop
-from kvision.training.finetune import Finetuned, finetune
-from kvision.training.head import new_head
-from kvision.training.non_finite import NonFiniteError, StopOnNonFinite
-from kvision.training.optimization import (
+from kvision.training.callbacks.non_finite import NonFiniteError, StopOnNonFinite
+from kvision.training.callbacks.plateau import ReduceOnPlateau
+from kvision.training.callbacks.progress import Progress
+from kvision.training.callbacks.resume import Resume
+from kvision.training.callbacks.weight_average import WeightAverage
+from kvision.training.finetuning.finetune import Finetuned, finetune
+from kvision.training.finetuning.head import new_head
+from kvision.training.finetuning.unfreeze import Unfreeze
+from kvision.training.recipes.augmentation import Layer, Layers, ScaledCrop
+from kvision.training.recipes.optimization import (
     SGD,
     Adam,
     RMSprop,
@@ -15,14 +20,9 @@ from kvision.training.optimization import (
     margin,
     quadratic,
 )
-from kvision.training.plateau import ReduceOnPlateau
-from kvision.training.progress import Progress
-from kvision.training.recipe import Recipe
-from kvision.training.recipes import get_recipe, list_recipes
-from kvision.training.resume import Resume
-from kvision.training.schedules import Constant, Cosine, Exponential, Halving, Plateau, Polynomial, Steps
-from kvision.training.unfreeze import Unfreeze
-from kvision.training.weight_average import WeightAverage
+from kvision.training.recipes.published import get_recipe, list_recipes
+from kvision.training.recipes.recipe import Recipe
+from kvision.training.recipes.schedules import Constant, Cosine, Exponential, Halving, Plateau, Polynomial, Steps
 
 __all__ = [
     "Adam",

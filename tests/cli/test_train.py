@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kvision.training.states import States, epochs
+from kvision.training.callbacks.states import States, epochs
 from tests.processes import free_addresses, run
 
 WORKER = "tests.cli.worker"

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kvision import losses, optimizers, training
+from kvision import losses, optimizers
 from kvision.optimizers import TorchSGD
 from kvision.training import get_recipe, list_recipes
-from kvision.training.plateau import ReduceOnPlateau
+from kvision.training.callbacks.plateau import ReduceOnPlateau
+from kvision.training.recipes import published
 
 KERNELS, NORMALIZATION, ALL = ("conv/kernel", "fc/kernel"), ("norm/gamma", "norm/beta"), None
 
@@ -125,7 +126,7 @@ def test_the_table_is_complete_and_in_order_of_publication():
     assert list_recipes() == list(EXPECTED)
     assert [row.month for row in ROWS] == sorted(row.month for row in ROWS)
     for row in ROWS:
-        assert getattr(training.recipes, row.name) is row and row.source
+        assert getattr(published, row.name) is row and row.source
         assert len(str(row).splitlines()) >= 7
 
 

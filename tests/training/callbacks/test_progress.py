@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from kvision.training import Progress, WeightAverage
-from kvision.training.progress import _clock
+from kvision.training.callbacks.progress import _clock
 
 NUMBER = r"-?[\d.]+(?:e[+-]\d+)?"
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from kvision.training.states import States, epochs
+from kvision.training.callbacks.states import States, epochs
 from tests.processes import free_addresses, run
 
-WORKER = "tests.training.worker"
+WORKER = "tests.training.distribution.worker"
 CASES = [("local", {}), ("synchronized", {"synchronized": True, "augment": False}), ("half", {}), ("apart", {})]
 
 

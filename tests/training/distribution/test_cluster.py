@@ -8,8 +8,8 @@ import textwrap
 
 import pytest
 
-from kvision.training import cluster
-from kvision.training.cluster import Cluster, is_chief
+from kvision.training.distribution import cluster
+from kvision.training.distribution.cluster import Cluster, is_chief
 
 PAIR = {"worker": ["a:1", "b:2"]}
 

@@ -5,8 +5,8 @@ import multiprocessing
 import random
 import time
 
-from kvision.training import states
-from kvision.training.states import States
+from kvision.training.callbacks import states
+from kvision.training.callbacks.states import States
 
 
 def contents(epochs):

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import keras
 
-from kvision.training import states
-from kvision.training.cluster import is_chief
+from kvision.training.callbacks import states
 from kvision.training.distribution import agreed
+from kvision.training.distribution.cluster import is_chief
 
 # What Keras's callbacks know from one epoch to the next, and forget when `fit` begins.
 REMEMBERED = {

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kvision import data
 from kvision.training import Layer, Layers, ScaledCrop
-from kvision.training.augmentation import nothing, whole
+from kvision.training.recipes.augmentation import nothing, whole
 
 
 def test_they_compare_by_value():

@@ -1,4 +1,4 @@
-"""One process of those that test_distribution.py starts: `python -m tests.training.worker '{"folder": ..., ...}'`."""
+"""One process of those that test_distribution.py starts by `python -m`: what to do is JSON, {"folder": ..., ...}."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from kvision import applications, data
 from kvision.losses import MarginLoss
 from kvision.optimizers import Warmup
 from kvision.training import Resume, distribution
-from kvision.training.cluster import Cluster
-from kvision.training.states import States
+from kvision.training.callbacks.states import States
+from kvision.training.distribution.cluster import Cluster
 from tests.processes import begin
 
 EPOCHS, BATCH = 3, 8

@@ -11,8 +11,8 @@ import fnmatch
 from dataclasses import replace
 
 from kvision import data
-from kvision.training.augmentation import Layer, Layers, ScaledCrop, whole
-from kvision.training.optimization import (
+from kvision.training.recipes.augmentation import Layer, Layers, ScaledCrop, whole
+from kvision.training.recipes.optimization import (
     SGD,
     Adam,
     RMSprop,
@@ -22,8 +22,8 @@ from kvision.training.optimization import (
     margin,
     quadratic,
 )
-from kvision.training.recipe import Recipe
-from kvision.training.schedules import Constant, Cosine, Exponential, Halving, Plateau, Polynomial, Steps
+from kvision.training.recipes.recipe import Recipe
+from kvision.training.recipes.schedules import Constant, Cosine, Exponential, Halving, Plateau, Polynomial, Steps
 
 IMAGENET, CIFAR, MNIST, SVHN = 1_281_167, 50_000, 60_000, 604_388  # training images
 

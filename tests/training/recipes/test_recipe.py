@@ -8,7 +8,7 @@ import pytest
 
 from kvision import losses, optimizers, training
 from kvision.training import SGD, Adam, Cosine, Layer, Layers, Plateau, Recipe, RMSprop, Steps
-from kvision.training.optimization import all_but_normalization, everything, kernels
+from kvision.training.recipes.optimization import all_but_normalization, everything, kernels
 
 RECIPE = Recipe(
     name="Tried",

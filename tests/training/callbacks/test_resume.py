@@ -13,7 +13,7 @@ import pytest
 
 from kvision import data
 from kvision.training import Resume, WeightAverage
-from tests.training import killed_run
+from tests.training.callbacks import killed_run
 
 EPOCHS = 4
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3)).astype("uint8")

@@ -8,11 +8,11 @@ import keras
 
 from kvision.losses import LabelAccuracy
 from kvision.optimizers import AdaptiveGradientClipping, Warmup, decays
-from kvision.training.augmentation import nothing, whole
-from kvision.training.optimization import SGD, crossentropy, everything
-from kvision.training.plateau import ReduceOnPlateau
-from kvision.training.schedules import KerasSchedule, Plateau, Schedule
-from kvision.training.weight_average import WeightAverage
+from kvision.training.callbacks.plateau import ReduceOnPlateau
+from kvision.training.callbacks.weight_average import WeightAverage
+from kvision.training.recipes.augmentation import nothing, whole
+from kvision.training.recipes.optimization import SGD, crossentropy, everything
+from kvision.training.recipes.schedules import KerasSchedule, Plateau, Schedule
 
 WARMUP = 5  # epochs of Goyal et al.
 

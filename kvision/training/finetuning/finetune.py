@@ -13,8 +13,8 @@ from kvision import data
 from kvision.classifier import Classifier, Preprocess
 from kvision.losses import SmoothedCrossentropy
 from kvision.optimizers import LayerwiseRates, TorchSGD, Warmup, layer_groups, layerwise_decay, spared_from_decay
-from kvision.training.head import new_head
-from kvision.training.resume import Resume
+from kvision.training.callbacks.resume import Resume
+from kvision.training.finetuning.head import new_head
 
 
 class Finetuned(NamedTuple):

@@ -1,0 +1,1 @@
+"""What goes along with `fit`: averages, states to resume from, progress, alarms."""

@@ -1,0 +1,1 @@
+"""From a pretrained network to a classifier of other images."""

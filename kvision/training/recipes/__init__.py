@@ -1,0 +1,1 @@
+"""How networks were trained, as records: the training sections of papers."""
