@@ -58,7 +58,8 @@ def picture(found: dict[str, list[tuple[str, float, float]]]):
         axes.plot(macs, seconds, color=ORANGE, linewidth=2, marker="o", markersize=4.5)
         for name, x, y in points[-2:]:
             axes.annotate(name, (x, y), (-6, 6), textcoords="offset points", color=INK, ha="right", fontsize=8)
-        axes.set(title=series, xlabel="multiply-adds of the batch (billions)", xlim=(0, None), ylim=(0, None))
+        axes.set(title=series, xlabel="multiply-adds of the batch (billions)")
+        axes.set(xlim=(0, None), ylim=(0, 1.1 * seconds[-1]))
         if place == 1:
             axes.set_ylabel("seconds", color=INK)
     return figure

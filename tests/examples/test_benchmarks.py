@@ -73,7 +73,13 @@ TINY = ["--model=ResNet18", "--size=32", "--rounds=1", "--steps=1"]
         (
             "training.py",
             [*TINY, "--batch=2", "--peer=stock", "--policies=mixed_bfloat16"],
-            {"training ResNet18, mixed_bfloat16, batch 2 at 32": ["kvision", "Keras's grouped convolutions"]},
+            {
+                "training ResNet18, mixed_bfloat16, batch 2 at 32": [
+                    "kvision",
+                    "Keras's grouped convolutions",
+                    "matrix products",
+                ]
+            },
         ),
         (
             "inference.py",
@@ -84,6 +90,7 @@ TINY = ["--model=ResNet18", "--size=32", "--rounds=1", "--steps=1"]
                     "kvision constants",
                     "unfolded variables",
                     "ONNX Runtime, float32",
+                    "matrix products",
                 ]
                 for batch in (1, 2)
             },
