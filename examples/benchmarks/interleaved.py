@@ -62,6 +62,31 @@ def take_turns(
     return medians, {n: f"{medians[n]:.4g} ({min(v):.4g} to {max(v):.4g})" for n, v in found.items()}
 
 
+BOUND = "matrix products"  # what the machine would do if a network were one product of large matrices
+
+
+def matrix_products(dtype: str, macs: int, size: int = 2048) -> Callable[[], float]:
+    """A function that returns how often in a second this machine could do so many multiply-adds, in this dtype.
+
+    As fast as in a product of two square matrices on all cores: no network is faster.
+    """
+    import tensorflow as tf
+
+    matrix = tf.cast(tf.random.stateless_normal((size, size), (0, 0)), dtype)
+    product = tf.function(lambda: tf.linalg.matmul(matrix, matrix))
+
+    def run():
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            product().numpy()
+            times.append(time.perf_counter() - start)
+        return size**3 / statistics.median(times) / macs
+
+    run()
+    return run
+
+
 def lineage(row, peers: Sequence[str]) -> str | None:
     """The row's lineage that computes what timm's network does, if one of the peers is one: equal multiply-adds."""
     tags = [weights.source for weights in row.weights]

@@ -18,6 +18,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
+from interleaved import matrix_products
 
 MODEL = flags.DEFINE_string("model", "ResNet50", "a network that `kvision models` lists")
 POLICIES = flags.DEFINE_list("policies", ["float32", "mixed_bfloat16"], "Keras dtype policies, one after the other")
@@ -74,21 +75,6 @@ def timed_operations(run) -> dict[str, float]:
     return found
 
 
-def peak(dtype: str, size: int = 2048) -> float:
-    """Multiply-adds of a second, in billions."""
-    import tensorflow as tf
-
-    a = tf.cast(tf.random.stateless_normal((size, size), (0, 0)), dtype)
-    product = tf.function(lambda: tf.linalg.matmul(a, a))
-    product()
-    times = []
-    for _ in range(9):
-        start = time.perf_counter()
-        product().numpy()
-        times.append(time.perf_counter() - start)
-    return size**3 / statistics.median(times) / 1e9
-
-
 def main(_):
     import keras
     import numpy as np
@@ -119,7 +105,7 @@ def main(_):
         shares = collections.Counter()
         for operation, seconds in operations.items():
             shares[group(operation)] += seconds / total
-        possible = peak("bfloat16" if "bfloat16" in policy else "float32")
+        possible = matrix_products("bfloat16" if "bfloat16" in policy else "float32", 10**9)()
         reached = 3 * BATCH.value * evaluation.count_macs(model) / duration / 1e9
         print(f"{MODEL.value}, {policy}, batch {BATCH.value} at {SIZE.value}: {1e3 * duration:.0f} ms a step")
         print(f"{reached:.0f} of {possible:.0f} giga-multiply-adds a second, {reached / possible:.0%} of the peak")

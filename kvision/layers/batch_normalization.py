@@ -70,8 +70,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         fused = fused and self.compute_dtype != "float64"  # TensorFlow's kernel has none
         outputs, mean, variance = (self._fused if fused else self._plain)(inputs, training)
         if training:
-            self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
-            self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1 - self.momentum))
+            for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(moving * self.momentum + ops.cast(new, moving.dtype) * (1 - self.momentum))
         return outputs
 
     def _fused(self, inputs, training):
@@ -95,7 +95,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _plain(self, inputs, training):
         x = ops.cast(inputs, self._statistics_dtype)
         if not training:
-            mean, variance = self.moving_mean, self.moving_variance
+            mean, variance = (ops.cast(moving, x.dtype) for moving in (self.moving_mean, self.moving_variance))
         elif self.synchronized:
             mean, variance = self._moments(x, None)
         else:  # two passes: the mean of the squares minus the square of the mean loses digits
@@ -104,9 +104,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
             variance = ops.mean(ops.square(x - mean), axes)
         outputs = (x - mean) * ops.rsqrt(variance + self.epsilon)
         if self.scale:
-            outputs = outputs * self.gamma
+            outputs = outputs * ops.cast(self.gamma, x.dtype)
         if self.center:
-            outputs = outputs + self.beta
+            outputs = outputs + ops.cast(self.beta, x.dtype)
         if training and self.unbiased_moving:
             variance = variance * self._bessel(inputs)
         return ops.cast(outputs, self.compute_dtype), mean, variance

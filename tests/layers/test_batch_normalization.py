@@ -83,6 +83,17 @@ def test_statistics_are_float32_under_mixed_precision(policy):
     np.testing.assert_allclose(variance, expected.var(0, ddof=1), rtol=1e-3)
 
 
+@pytest.mark.parametrize("shape", [X.shape, (-1, 3)], ids=["fused", "plain"])
+def test_variables_may_be_bfloat16(shape):
+    """Which rounds the statistics to three digits: the mixed policy keeps them in float32."""
+    x = X.reshape(shape)
+    exact, rounded = BatchNormalization(momentum=0.0), BatchNormalization(momentum=0.0, dtype="bfloat16")
+    for training in (True, False):
+        expected, y = exact(x, training=training), rounded(x, training=training)
+        assert y.dtype == "bfloat16" and rounded.moving_mean.dtype == "bfloat16"
+        np.testing.assert_allclose(keras.ops.cast(y, "float32"), expected, atol=0.05)
+
+
 def test_frozen_layers_keep_their_statistics():
     layer = BatchNormalization(momentum=0.0)
     layer.build(X.shape)
