@@ -62,9 +62,6 @@ def take_turns(
     return medians, {n: f"{medians[n]:.4g} ({min(v):.4g} to {max(v):.4g})" for n, v in found.items()}
 
 
-BOUND = "matrix products"  # what the machine would do if a network were one product of large matrices
-
-
 def matrix_products(dtype: str, macs: int, size: int = 2048) -> Callable[[], float]:
     """A function that returns how often in a second this machine could do so many multiply-adds, in this dtype.
 

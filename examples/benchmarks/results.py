@@ -21,6 +21,7 @@ README = pathlib.Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 FIELDS = ("date", "machine", "versions", "command", "task", "contestant", "median", "lowest", "highest", "unit", "runs")
 LESS_IS_BETTER = ("s", "ms", "MiB")
+BOUND = "matrix products"  # what the machine would do if a network were one product of large matrices
 PACKAGES = ("keras", "tensorflow", "torch", "timm", "onnxruntime", "keras-hub", "jax")
 
 CSV = flags.DEFINE_string("csv", None, "a file that gets a line for each contestant, behind those that it has")
@@ -77,11 +78,12 @@ def tables(path: pathlib.Path = FILE) -> str:
     for (computer, how, task), contestants in groups.items():
         rows = found.setdefault((next(iter(contestants.values()))["date"], computer), [])
         ours = [line for name, line in contestants.items() if name.startswith("kvision")]
+        bound = contestants.pop(BOUND, None)
+        figures = [task, ", ".join(map(shown, ours)), ratios(ours, bound) if bound else ""]
         for name, line in contestants.items():
             if line not in ours:
-                ratios = ", ".join(f"{ratio(mine, line):.2f}" for mine in ours)
-                rows.append([task, ", ".join(map(shown, ours)), f"{name}: {shown(line)}", ratios, f"`{how}`"])
-    head = ["| | kvision | peer | ratio | command |", "|---|---:|---:|---:|---|"]
+                rows.append([*figures, f"{name}: {shown(line)}", ratios(ours, line), f"`{how}`"])
+    head = [f"| | kvision | of {BOUND} | peer | ratio | command |", "|---|---:|---:|---:|---:|---|"]
     parts = [
         "\n".join([f"{date}, {computer}, {newest(lines, date, computer)}; images/s:", "", *head, *merged(rows)])
         for (date, computer), rows in sorted(found.items(), reverse=True)
@@ -90,18 +92,18 @@ def tables(path: pathlib.Path = FILE) -> str:
 
 
 def merged(rows: list[list[str]]) -> list[str]:
-    """Markdown of the rows, where what stands in the row above, too, is left out: a task, its figure, a command."""
+    """Markdown of the rows, where what stands in the row above, too, is left out: a task, its figures, a command."""
     lines = []
-    for above, row in zip([[""] * 5, *rows], rows, strict=False):
-        task = ["", ""] if row[:2] == above[:2] else row[:2]
-        lines.append(f"| {' | '.join([*task, *row[2:4], '' if row[4] == above[4] else row[4]])} |")
+    for above, row in zip([[""] * 6, *rows], rows, strict=False):
+        task = ["", "", ""] if row[:3] == above[:3] else row[:3]
+        lines.append(f"| {' | '.join([*task, *row[3:5], '' if row[5] == above[5] else row[5]])} |")
     return lines
 
 
-def ratio(ours: dict, theirs: dict) -> float:
+def ratios(ours: list[dict], theirs: dict) -> str:
     """Above 1 where kvision is better."""
-    quotient = float(ours["median"]) / float(theirs["median"])
-    return 1 / quotient if ours["unit"] in LESS_IS_BETTER else quotient
+    quotients = [float(mine["median"]) / float(theirs["median"]) for mine in ours]
+    return ", ".join(f"{1 / x if theirs['unit'] in LESS_IS_BETTER else x:.2f}" for x in quotients)
 
 
 def shown(line: dict) -> str:

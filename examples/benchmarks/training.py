@@ -18,7 +18,8 @@ from functools import partial
 
 import stock_vit
 from absl import app, flags
-from interleaved import BOUND, lineage, matrix_products, take_turns, trainer
+from interleaved import lineage, matrix_products, take_turns, trainer
+from results import BOUND
 
 MODEL = flags.DEFINE_string(
     "model", "ResNet50", "a name of kvision.applications, and of keras.applications where that is the peer"

@@ -42,16 +42,17 @@ def test_each_peer_stands_beside_every_form_of_kvision(results, tmp_path):
         line(contestant="kvision constants", median=15),
         line(contestant="peer", median=5, versions="keras 3, torch 2"),
         line(contestant="other", median=20),
+        line(contestant="matrix products", median=40),
     ]
     text = written(results, tmp_path / "results.csv", lines)
-    assert "| training A | 10 (variables), 15 (constants) | peer: 5 | 2.00, 3.00 | `training.py` |" in text
-    assert "|  |  | other: 20 | 0.50, 0.75 |  |" in text
+    assert "| training A | 10 (variables), 15 (constants) | 0.25, 0.38 | peer: 5 | 2.00, 3.00 | `training.py` |" in text
+    assert "|  |  |  | other: 20 | 0.50, 0.75 |  |" in text
     assert "2026-01-02, 2 cores, keras 3, tensorflow 2, torch 2; images/s:" in text
 
 
 def test_less_is_better_of_seconds(results, tmp_path):
     lines = [line(unit="s", median=2), line(contestant="peer", unit="s", median=3)]
-    assert "| 2 s | peer: 3 s | 1.50 |" in written(results, tmp_path / "results.csv", lines)
+    assert "| 2 s |  | peer: 3 s | 1.50 |" in written(results, tmp_path / "results.csv", lines)
 
 
 def test_the_latest_of_a_command_stays(results, tmp_path):
