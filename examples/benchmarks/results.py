@@ -22,7 +22,7 @@ BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 FIELDS = ("date", "machine", "versions", "command", "task", "contestant", "median", "lowest", "highest", "unit", "runs")
 LESS_IS_BETTER = ("s", "ms", "MiB")
 BOUND = "matrix products"  # what the machine would do if a network were one product of large matrices
-PACKAGES = ("keras", "tensorflow", "torch", "timm", "onnxruntime", "keras-hub", "jax")
+PACKAGES = ("keras", "tensorflow", "torch", "timm", "onnxruntime", "keras-hub", "keras-cv")
 
 CSV = flags.DEFINE_string("csv", None, "a file that gets a line for each contestant, behind those that it has")
 
@@ -116,7 +116,7 @@ def shown(line: dict) -> str:
 def newest(lines: list[dict], date: str, computer: str) -> str:
     """The versions of all packages that took part."""
     named = [line["versions"] for line in lines if (line["date"], line["machine"]) == (date, computer)]
-    return ", ".join(sorted({part for text in named for part in text.split(", ")}))
+    return ", ".join(sorted({part for text in named for part in text.split(", ") if part.split(" ")[0] in PACKAGES}))
 
 
 def main(_) -> None:

@@ -52,7 +52,7 @@ def seconds(before: str, code: str) -> float:
 
 def main(_):
     for name in ONLY.value:
-        found = {"kvision": [], "keras.applications": []}
+        found = {"kvision": [], "keras": []}
         for _ in range(ROUNDS.value):
             for times, (before, code) in zip(found.values(), PAIRS[name], strict=True):
                 times.append(seconds(before, code))
