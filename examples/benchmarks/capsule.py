@@ -16,6 +16,7 @@ from unittest import mock
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
+from interleaved import take_turns
 from memory import apart, growth
 
 BATCH = flags.DEFINE_integer("batch", 32, "images in a step")
@@ -100,8 +101,6 @@ def main(_):
     for name in names:
         more, built = apart(measure, name, BATCH.value, STEPS.value)
         print(f"{name:30s} {more:6,.0f} MiB beyond {built:,.0f}", flush=True)
-    from interleaved import take_turns
-
     runs = {name: stepper(name, BATCH.value, STEPS.value) for name in names}
     for run in runs.values():
         run(1)  # traces and warms up

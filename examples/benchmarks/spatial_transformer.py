@@ -11,7 +11,6 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-import torch
 from absl import app, flags
 from interleaved import take_turns
 
@@ -39,6 +38,8 @@ def ours(images, theta, upstream):
 
 
 def theirs(images, theta, upstream):
+    import torch
+
     images, upstream = (torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2))) for x in (images, upstream))
     theta = torch.tensor(theta.reshape(-1, 2, 3))
 

@@ -49,12 +49,16 @@ COMMANDS = (
 
 def main(_):
     folder = pathlib.Path(__file__).parent
+    failed = []
     for command in COMMANDS:
         if not ONLY.value or any(part in command for part in ONLY.value):
             script, *arguments = command.split()
             print(f"== {command}", flush=True)
-            subprocess.run([sys.executable, folder / script, *arguments, f"--csv={FILE}"])
+            if subprocess.run([sys.executable, folder / script, *arguments, f"--csv={FILE}"]).returncode:
+                failed.append(command)
     subprocess.run([sys.executable, folder / "results.py"], check=True)
+    if failed:
+        sys.exit(f"These failed: {'; '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -112,6 +112,17 @@ def test_a_benchmark_records_its_contestants(results, tmp_path, script, argument
         assert f"{float(recorded['median']):.4g} (" in output and "tensorflow 2" in recorded["versions"]
 
 
+def test_the_suite_asks_what_the_benchmarks_know(monkeypatch):
+    """Every command, with the file that takes its results, has flags of its script."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import suite
+
+    for command in suite.COMMANDS:
+        script, *arguments = command.split()
+        command = [sys.executable, BENCHMARKS / script, *arguments, "--csv=results.csv", "--only_check_args"]
+        subprocess.run(command, check=True, timeout=100)
+
+
 def test_shares_of_a_step_add_up(tmp_path):
     command = [sys.executable, BENCHMARKS / "where_time_goes.py", "--model=ResNet20", "--size=32", "--batch=2"]
     command += ["--steps=1", "--policies=float32"]
