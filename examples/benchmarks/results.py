@@ -110,7 +110,8 @@ def shown(line: dict) -> str:
     """The median, its unit where that is not images/s and, of kvision, which form of it."""
     form = line["contestant"].removeprefix("kvision").strip() if line["contestant"].startswith("kvision") else ""
     unit = "" if line["unit"] == "images/s" else f" {line['unit']}"
-    return f"{float(line['median']):.3g}{unit}" + (f" ({form})" if form else "")
+    median = float(f"{float(line['median']):.3g}")
+    return f"{median:,g}{unit}" + (f" ({form})" if form else "")
 
 
 def newest(lines: list[dict], date: str, computer: str) -> str:
