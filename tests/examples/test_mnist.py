@@ -36,7 +36,7 @@ def prepared(tmp_path_factory):
         ("spatial_transformer.py", []),
         pytest.param("spatial_transformer.py", ["--distortion=TC"], marks=pytest.mark.slow),
         pytest.param("capsules.py", ["--size=28", "--shift=4"], marks=pytest.mark.slow),
-        pytest.param("neural_ode.py", ["--width=4", "--batch=70", "--solver=bosh3"], marks=pytest.mark.slow),
+        pytest.param("neural_ode.py", ["--width=16", "--solver=bosh3"], marks=pytest.mark.slow),
     ],
 )
 def test_an_example_runs_on_mnist(prepared, tmp_path, script, flags):
