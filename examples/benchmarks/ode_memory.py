@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 from memory import apart, growth
+from results import record
 
 BATCH = flags.DEFINE_integer("batch", 32, "images in a step")
 WIDTH = flags.DEFINE_integer("width", 64, "channels of the state")
@@ -72,6 +73,8 @@ def main(_):
         for name, values in found.items():
             values.append(apart(measure, count, name == "adjoint", BATCH.value, WIDTH.value))
             print(f"{count:3d} steps, {name:15s} {values[-1]:7,.0f} MiB", flush=True)
+        latest = {"kvision adjoint": found["adjoint"][-1:], "backpropagation": found["backpropagation"][-1:]}
+        record(f"memory of the gradient of {count} steps of RK4", latest, "MiB")
 
     from kvision import visualize
 

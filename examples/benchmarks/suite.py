@@ -1,6 +1,6 @@
 """Every question that has a peer, in one run: lines in results.csv, and the README's tables of them.
 
-    python examples/benchmarks/suite.py                         # about an hour on 2 cores; the machine should be quiet
+    python examples/benchmarks/suite.py                         # 80 minutes on 2 cores; the machine should be quiet
     python examples/benchmarks/suite.py --only=training,DenseNet121
 
 Each command runs in a process of its own, since two networks in two libraries fill a memory. timm, torch, onnxruntime,
@@ -44,6 +44,11 @@ COMMANDS = (
     "pipeline.py",
     "augmentation.py",
     "spatial_transformer.py",
+    "ode_memory.py --steps=2,8,32",
+    "recomputation.py --batch=16 --steps=1 --rounds=3",
+    "recomputation.py --model=DenseNet121 --batch=16 --steps=1 --rounds=3",
+    "recomputation.py --model=InceptionV3 --batch=16 --steps=1 --rounds=5 --forms=plain,keras",
+    "recomputation.py --model=VGG16 --batch=16 --steps=1 --rounds=3",
 )
 
 
