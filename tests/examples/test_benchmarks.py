@@ -84,7 +84,7 @@ TINY = ["--model=ResNet18", "--size=32", "--rounds=1", "--steps=1"]
         ),
         (
             "inference.py",
-            [*TINY, "--batches=2", "--peer=unfolded,onnx", "--dtypes=float32"],
+            [*TINY, "--batches=1,2", "--peer=unfolded,onnx", "--dtypes=float32"],
             {
                 f"serving ResNet18, float32, batch {batch} at 32": [
                     "kvision variables",
