@@ -46,9 +46,9 @@ COMMANDS = (
     "spatial_transformer.py",
     "ode_memory.py --steps=2,8,32",
     "recomputation.py --batch=16 --steps=1 --rounds=3",
-    "recomputation.py --model=DenseNet121 --batch=16 --steps=1 --rounds=3",
+    "recomputation.py --model=DenseNet121 --batch=16 --steps=1 --rounds=3 --forms=plain,keras",
     "recomputation.py --model=InceptionV3 --batch=16 --steps=1 --rounds=5 --forms=plain,keras",
-    "recomputation.py --model=VGG16 --batch=16 --steps=1 --rounds=3",
+    "recomputation.py --model=VGG16 --batch=16 --steps=1 --rounds=3 --forms=plain,keras",
 )
 
 
