@@ -65,7 +65,7 @@ def take_turns(
 def matrix_products(dtype: str, macs: int, size: int = 2048) -> Callable[[], float]:
     """A function that returns how often in a second this machine could do so many multiply-adds, in this dtype.
 
-    As fast as in a product of two square matrices on all cores: no network is faster.
+    As fast as TensorFlow's product of two square matrices on all cores. Other libraries' products may be faster.
     """
     import tensorflow as tf
 

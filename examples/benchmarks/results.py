@@ -57,7 +57,7 @@ def machine() -> str:
 
 def versions() -> str:
     """Of Keras and TensorFlow, which each benchmark asks, be it in other processes; of the others that are imported."""
-    asked = [name for name in PACKAGES if name in PACKAGES[:2] or name.replace("-", "_") in sys.modules]
+    asked = [name for name in PACKAGES if name in ("keras", "tensorflow") or name.replace("-", "_") in sys.modules]
     return ", ".join(f"{name} {version(name)}" for name in asked)
 
 
