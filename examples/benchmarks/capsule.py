@@ -31,7 +31,7 @@ def tiled():
     import tensorflow as tf
 
     from kvision.layers import Capsule
-    from kvision.layers.capsule import squash
+    from kvision.layers.routing import squash
 
     class TiledCapsule(Capsule):
         def build(self, input_shape):

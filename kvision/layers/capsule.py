@@ -5,24 +5,8 @@ import math
 import keras
 from keras import ops
 
+from kvision.layers.routing import length, route, squash
 from kvision.layers.strided_conv2d import StridedConv2D
-
-
-def squash(s):
-    """Equation 1: vectors `(..., D)` keep their direction, and their length n becomes n^2 / (1 + n^2).
-
-    Computed in float32; the gradient at the zero vector is zero.
-    """
-    x = ops.cast(s, "float32")
-    n = _length(x, keepdims=True)
-    return ops.cast(x * (n / (1 + ops.square(n))), s.dtype)
-
-
-def _length(x, keepdims=False):
-    """Lengths of float32 vectors. The square root has no slope at zero, so that it never sees one."""
-    squares = ops.sum(ops.square(x), axis=-1, keepdims=keepdims)
-    positive = squares > 0
-    return ops.where(positive, ops.sqrt(ops.where(positive, squares, 1.0)), 0.0)
 
 
 def _check_positive(**sizes):
@@ -157,21 +141,8 @@ class Capsule(keras.layers.Layer):
         predictions = ops.reshape(predictions, (below, -1, self.capsules, self.dimensions))
         predictions = ops.transpose(predictions, (1, 2, 0, 3))  # (B, J, I, D), so that the routing is products, too
 
-        mean = ops.cast(ops.mean(predictions, axis=2), "float32")
-        v = self._squashed_sum(mean * (below / self.capsules))
-        sum_v = v  # the agreements so far, with one v after the other, are the agreement with their sum
-        for _ in range(1, self.iterations):
-            agreement = ops.matmul(predictions, ops.cast(sum_v, predictions.dtype)[..., None])  # (B, J, I, 1)
-            coupling = ops.softmax(ops.cast(agreement[..., 0], "float32"), axis=1)
-            if self.stop_gradient:
-                coupling = ops.stop_gradient(coupling)
-            sums = ops.matmul(ops.cast(coupling, predictions.dtype)[:, :, None], predictions)  # (B, J, 1, D)
-            v = self._squashed_sum(ops.cast(sums[:, :, 0], "float32"))
-            sum_v = sum_v + v
-        return ops.cast(v, self.compute_dtype)
-
-    def _squashed_sum(self, sums):
-        return squash(sums + ops.cast(self.bias, sums.dtype) if self.use_bias else sums)
+        bias = self.bias if self.use_bias else ops.zeros((self.capsules, self.dimensions))
+        return ops.cast(route(predictions, bias, self.iterations, self.stop_gradient), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.capsules, self.dimensions)
@@ -201,7 +172,7 @@ class CapsuleLength(keras.layers.Layer):
     """
 
     def call(self, inputs):
-        return ops.cast(_length(ops.cast(inputs, "float32")), self.compute_dtype)
+        return ops.cast(length(ops.cast(inputs, "float32")), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape[:-1]

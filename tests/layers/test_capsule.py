@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kvision.evaluation import count_macs
 from kvision.layers import Capsule, CapsuleLength, PrimaryCapsules
-from kvision.layers.capsule import squash
+from kvision.layers.routing import squash
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(2, 6, 4)).astype("float32")
