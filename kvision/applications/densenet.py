@@ -14,11 +14,11 @@ from kvision.applications._publishers import timm, torchvision
 from kvision.applications._record import Architecture, Paper, Reported, Variant
 from kvision.applications.resnet import CIFAR
 from kvision.blocks.bind import bind
-from kvision.blocks.conv import At, conv, norm, relu
+from kvision.blocks.conv import At, conv, he_fan_out, norm, relu
 from kvision.blocks.stem import stem_7x7
 from kvision.blocks.submodel import submodel
 from kvision.blocks.towers import concatenate
-from kvision.layers import Recomputed
+from kvision.layers import PooledConv2D, Recomputed
 
 PAPER = Paper(
     title="Densely Connected Convolutional Networks",
@@ -34,12 +34,12 @@ def together(features, *, name):
     return concatenate(features, name=f"{name}.concat") if len(features) > 1 else features[0]
 
 
-def composite(features, filters, kernel, net, *, at: At):
+def composite(features, convolve, net, *, at: At):
     """H: batch norm, rectifier and convolution of all feature maps together: list of `(B, H, W, C_i)` to one."""
 
     def compute(features):
         x = together(features, name=at.norm)
-        return conv(relu(norm(x, name=at.norm), name=at.relu), filters, kernel, name=at.conv)
+        return convolve(relu(norm(x, name=at.norm), name=at.relu), name=at.conv)
 
     if net.memory_efficient:
         model = submodel(compute, features, name=f"{at.conv}.composite")
@@ -53,15 +53,23 @@ def dense_layer(features, path, net):
     """From all feature maps before it to k new ones, in a bottleneck by way of 4k."""
     first, second = (At(*(f"{path}.{kind}{place}" for kind in ("conv", "norm", "relu"))) for place in (1, 2))
     if not net.bottleneck:
-        return composite(features, net.growth, 3, net, at=first)
-    x = composite(features, net.bottleneck * net.growth, 1, net, at=first)
-    return composite([x], net.growth, 3, net, at=second)
+        return composite(features, bind(conv, filters=net.growth, kernel=3), net, at=first)
+    x = composite(features, bind(conv, filters=net.bottleneck * net.growth), net, at=first)
+    return composite([x], bind(conv, filters=net.growth, kernel=3), net, at=second)
+
+
+def pooled_conv(x, filters, *, name):
+    """The 1x1 convolution of a transition and its pooling."""
+    return PooledConv2D(filters, use_bias=False, kernel_initializer=he_fan_out(), name=name)(x)
 
 
 def transition(features, path, net):
     """Between dense blocks: theta times the channels, half the resolution."""
     filters = int(net.compression * sum(x.shape[-1] for x in features))
-    x = composite(features, filters, 1, net, at=At(f"{path}.conv", f"{path}.norm", f"{path}.relu"))
+    at = At(f"{path}.conv", f"{path}.norm", f"{path}.relu")
+    if not net.dropout:
+        return composite(features, bind(pooled_conv, filters=filters), net, at=at)
+    x = composite(features, bind(conv, filters=filters), net, at=at)  # dropout stands between convolution and pooling
     return keras.layers.AveragePooling2D(2, name=f"{path}.pool")(x)
 
 

@@ -21,6 +21,7 @@ from kvision.layers.maxout import Maxout
 from kvision.layers.ode_block import ODEBlock
 from kvision.layers.partial_conv2d import PartiallyConnectedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
+from kvision.layers.pooled_conv2d import PooledConv2D
 from kvision.layers.position_embedding import ClassToken, PositionEmbedding
 from kvision.layers.prelu import PReLU
 from kvision.layers.recomputed import Recomputed
@@ -72,6 +73,7 @@ __all__ = [
     "PReLU",
     "PartiallyConnectedConv2D",
     "PointwiseConv2D",
+    "PooledConv2D",
     "PositionEmbedding",
     "Projective",
     "PrimaryCapsules",

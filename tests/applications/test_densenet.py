@@ -76,6 +76,19 @@ def test_dropout_follows_each_convolution_but_the_first():
     assert drops == convolutions - {"features.conv0"} and len(drops) == 10
 
 
+def test_transitions_pool_before_the_convolution_unless_dropout_stands_between():
+    """The same function and multiply-adds, by the same weights."""
+    models = [applications.DenseNet121(**TINY, dropout=dropout) for dropout in (0.0, 0.2)]
+    copy(*models)
+    kinds = [[type(layer).__name__ for layer in model.layers if "transition1" in layer.name] for model in models]
+    before = ["BatchNormalization", "Activation"]
+    assert kinds == [[*before, "PooledConv2D"], [*before, "PointwiseConv2D", "Dropout", "AveragePooling2D"]]
+    x = RANDOM.normal(size=(2, 32, 48, 3)).astype("float32")
+    logits = [keras.Model(model.input, model.layers[-1].input)(x) for model in models]
+    np.testing.assert_allclose(*logits, atol=1e-5 * np.abs(logits[0]).max())
+    assert count_macs(models[0]) == count_macs(models[1])
+
+
 @pytest.fixture(scope="module")
 def forms():
     models = [applications.DenseNet121(**TINY, memory_efficient=efficient) for efficient in (False, True)]

@@ -152,6 +152,46 @@ def test_the_gradient_through_the_routing_is_that_of_the_value():
     assert (g * direction).sum() == pytest.approx(slope, rel=1e-4)
 
 
+@pytest.mark.parametrize("iterations", [1, 2, 3, 5])
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_gradients_are_those_of_procedure_1(iterations, use_bias):
+    """By automatic differentiation of its lines, for inputs, weights and bias."""
+    layer = routed(iterations=iterations, use_bias=use_bias)
+    weights, results = np.arange(15).reshape(3, 5), []
+    x = tf.constant(X)
+
+    def plain(x):
+        predictions = tf.einsum("bip,ipjd->bijd", x, tf.convert_to_tensor(layer.kernel))
+        logits = tf.zeros_like(predictions[..., 0])
+        for _ in range(iterations):
+            sums = tf.einsum("bij,bijd->bjd", tf.nn.softmax(logits, axis=2), predictions)
+            v = squash(sums + tf.convert_to_tensor(layer.bias) if use_bias else sums)
+            logits += tf.einsum("bijd,bjd->bij", predictions, v)
+        return v
+
+    for form in (layer, plain):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(form(x) ** 2 * weights)
+        results.append(tape.gradient(total, [x, *(weight.value for weight in layer.trainable_weights)]))
+    assert len(results[0]) == 2 + use_bias
+    for mine, automatic in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, automatic, atol=1e-5 * np.abs(automatic).max())
+
+
+def test_the_gradient_of_the_predictions_is_one_product():
+    """Not a tensor of their size for each of the five terms, and a sum of those."""
+    layer = routed()
+
+    @tf.function
+    def step(x):
+        return tf.gradients(layer(x), [x, layer.kernel.value])
+
+    graph = step.get_concrete_function(tf.TensorSpec((2, 6, 4))).graph
+    large = [node for node in graph.get_operations() if node.outputs and node.outputs[0].shape == (2, 3, 6, 5)]
+    assert [node.type for node in large if "MatMul" in node.type or "Add" in node.type] == ["BatchMatMulV2"]
+
+
 def test_zero_capsules_give_zero_and_finite_gradients():
     layer = routed()
     for g in gradients(layer, np.zeros_like(X)):

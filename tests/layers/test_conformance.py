@@ -122,6 +122,8 @@ CASES = [
     ("PReLU", {}, (2, 4), (2, 4)),
     ("PointwiseConv2D", dict(filters=6), (2, 5, 7, 4), (2, 5, 7, 6)),
     ("PointwiseConv2D", dict(filters=6, use_bias=False, activation="relu"), (2, 5, 7, 4), (2, 5, 7, 6)),
+    ("PooledConv2D", dict(filters=6), (2, 5, 8, 4), (2, 2, 4, 6)),
+    ("PooledConv2D", dict(filters=6, pool_size=3, use_bias=False), (2, 6, 7, 4), (2, 2, 2, 6)),
     ("PositionEmbedding", dict(grid=(2, 2)), (2, 5, 4), (2, 5, 4)),
     ("PrimaryCapsules", dict(capsules=3, dimensions=4, kernel_size=3), (2, 5, 7, 2), (2, 18, 4)),
     ("PrimaryCapsules", dict(capsules=2, dimensions=3, kernel_size=(1, 3), strides=1), (2, 5, 7, 2), (2, 50, 3)),
