@@ -7,7 +7,8 @@
     python examples/benchmarks/inference.py --model=ViT_B16 --peer=layers       # the same from Keras's own layers
 
 All start from the same kind of random weights, with statistics and offsets as after training (a graph with all-zero
-biases is optimized differently), are exported under the same precision, loaded again, and asked in turn. kvision
+biases is optimized differently), are exported under the same precision, loaded again, each in a process of its own as
+a server would, and asked in turn. kvision
 exports twice: with its weights as variables, and frozen into the graph (`constants=True`). ONNX Runtime has the same
 network as kvision, in float32 in every line, on as many threads as cores. timm's network answers in the memory format
 that PyTorch advises for convolutions, its weights in the same precision. The last ratio is to what this machine could
@@ -22,7 +23,7 @@ from functools import partial
 
 import stock_vit
 from absl import app, flags
-from interleaved import lineage, matrix_products, take_turns
+from interleaved import lineage, matrix_products, processes, take_turns
 from results import BOUND
 
 MODEL = flags.DEFINE_string(
@@ -60,6 +61,7 @@ def timed(ask, images):
     calls = STEPS.value * max(map(int, BATCHES.value)) // len(images)
 
     def run():
+        ask()  # another process had the cores
         start = time.perf_counter()
         for _ in range(calls):
             ask()
@@ -90,7 +92,7 @@ def onnx_server(path, images):
     return timed(lambda: session.run(None, {"pixels": images}), images)
 
 
-def torch_server(name, dtype, images, compiled=False):
+def torch_server(name, dtype, compiled, images):
     import timm
     import torch
 
@@ -148,34 +150,35 @@ def main(_):
         for constants in (False, True):
             kind = "constants" if constants else "variables"
             path = export(kind, constants=constants)
-            servers[f"kvision {kind}"] = lambda images, path=path: server(path, "tensor", images)
+            servers[f"kvision {kind}"] = partial(server, path, "tensor")
         forms = list(servers)
         for peer in PEER.value:
             if peer in ("keras", "layers"):
                 path = keras_export(peer, dtype, shape, folder / dtype / peer)
                 name = {"keras": "keras.applications", "layers": "Keras's layers"}[peer]
-                servers[name] = lambda images, path=path: server(path, "serving_default", images)
+                servers[name] = partial(server, path, "serving_default")
             elif peer == "unfolded":
                 path = export(peer, surgery=Surgery(batch_norms=False, strides=False, layers=False))
-                servers["unfolded variables"] = lambda images, path=path: server(path, "tensor", images)
+                servers["unfolded variables"] = partial(server, path, "tensor")
             elif peer == "onnx":
                 path = folder / "network.onnx"
                 path = path if path.exists() else kvision.export.onnx(ours, path, Preprocess())
-                servers["ONNX Runtime, float32"] = lambda images, path=path: onnx_server(path, images)
+                servers["ONNX Runtime, float32"] = partial(onnx_server, path)
             else:
-                servers[f"timm {peer}"] = partial(torch_server, peer, dtype)
-                if COMPILE.value:
-                    servers[f"timm {peer}, compiled"] = partial(torch_server, peer, dtype, compiled=True)
+                for compiled in (False, True) if COMPILE.value else (False,):
+                    name = f"timm {peer}, compiled" if compiled else f"timm {peer}"
+                    servers[name] = partial(torch_server, peer, dtype, compiled)
         for batch in map(int, BATCHES.value):
             images = np.random.default_rng(0).uniform(0, 255, (batch, *shape)).astype("float32")
             task = f"serving {MODEL.value}, {dtype}, batch {batch} at {SIZE.value}"
-            runs = {name: start(images) for name, start in servers.items()}
-            runs[BOUND] = matrix_products(dtype, macs)
-            medians, texts = take_turns(runs, ROUNDS.value, task)
+            build = {name: partial(start, images) for name, start in servers.items()}
+            build[BOUND] = partial(matrix_products, dtype, macs)
+            with processes(build) as runs:
+                medians, texts = take_turns(runs, ROUNDS.value, task)
             row = ", ".join(f"{name} {text}" for name, text in texts.items())
             ratios = [
                 " and ".join(f"{medians[name] / medians[peer]:.2f}" for name in forms) + f" x {peer}"
-                for peer in [name for name in runs if name not in forms]
+                for peer in [name for name in build if name not in forms]
             ]
             print(f"{dtype}, batch {batch}: {row}; {'; '.join(ratios)}", flush=True)
 

@@ -1,10 +1,17 @@
 """What the benchmarks share: networks that train, runs that take turns, and a line of medians with their spread."""
 
+import contextlib
+import multiprocessing
 import os
 import statistics
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
+import results
+from absl import flags
 from results import record
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -60,6 +67,37 @@ def take_turns(
         record(part, {name[1]: values for name, values in found.items() if name[0] == part}, unit)
     medians = {name: statistics.median(values) for name, values in found.items()}
     return medians, {n: f"{medians[n]:.4g} ({min(v):.4g} to {max(v):.4g})" for n, v in found.items()}
+
+
+@contextlib.contextmanager
+def processes(build: dict[str, Callable[[], Callable[[], float]]]) -> Iterator[dict[str, Callable[[], float]]]:
+    """The runs that the functions build, each in a process of its own, as it would train or serve.
+
+    In one process they disturb each other. oneDNN keeps what it made for a convolution's shape, and TensorFlow does not
+    ask whether that was for weights that change or for constants: of two exports of a network, the one that runs first
+    decides how both compute (a tenth of ResNet-50's time). The threads of ONNX Runtime go on waiting, busily.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as stack:
+        pools = {name: stack.enter_context(ProcessPoolExecutor(1, spawn)) for name in build}
+        for prepared in [pool.submit(_prepare, build[name]) for name, pool in pools.items()]:
+            results.took_part.update(prepared.result())
+        yield {name: partial(_ask, pool) for name, pool in pools.items()}
+
+
+def _prepare(build: Callable[[], Callable[[], float]]) -> set[str]:
+    global _run
+    flags.FLAGS(sys.argv)
+    _run = build()
+    return results.imported()
+
+
+def _go() -> float:
+    return _run()
+
+
+def _ask(pool: ProcessPoolExecutor) -> float:
+    return pool.submit(_go).result()
 
 
 def matrix_products(dtype: str, macs: int, size: int = 2048) -> Callable[[], float]:

@@ -24,6 +24,8 @@ LESS_IS_BETTER = ("s", "ms", "MiB")
 BOUND = "matrix products"  # what the machine would do if a network were one product of large matrices
 PACKAGES = ("keras", "tensorflow", "torch", "timm", "onnxruntime", "keras-hub", "keras-cv")
 
+took_part: set[str] = set()  # packages that contestants imported in processes of their own
+
 CSV = flags.DEFINE_string("csv", None, "a file that gets a line for each contestant, behind those that it has")
 
 
@@ -56,9 +58,13 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """Of Keras and TensorFlow, which each benchmark asks, be it in other processes; of the others that are imported."""
-    asked = [name for name in PACKAGES if name in ("keras", "tensorflow") or name.replace("-", "_") in sys.modules]
-    return ", ".join(f"{name} {version(name)}" for name in asked)
+    """Of Keras and TensorFlow, which each benchmark asks, and of the others that took part."""
+    asked = {"keras", "tensorflow"} | imported() | took_part
+    return ", ".join(f"{name} {version(name)}" for name in PACKAGES if name in asked)
+
+
+def imported() -> set[str]:
+    return {name for name in PACKAGES if name.replace("-", "_") in sys.modules}
 
 
 def command() -> str:

@@ -8,8 +8,9 @@
     python examples/benchmarks/training.py --peer=resnet50 --compile            # and by torch.compile: a C++ compiler
     python examples/benchmarks/training.py --model=ViT_B16 --peer=hub           # keras-hub's; layers: from Keras's own
 
-Prints images per second, medians of interleaved rounds in one process with their spread, and the ratios. The last is
-to what this machine could reach: a step is three times the forward multiply-adds, as fast as in products of matrices.
+Prints images per second, medians of interleaved rounds with their spread, and the ratios. Each contestant trains in a
+process of its own. The last ratio is to what this machine could reach: a step is three times the forward multiply-adds,
+as fast as in products of matrices.
 """
 
 import os
@@ -18,7 +19,7 @@ from functools import partial
 
 import stock_vit
 from absl import app, flags
-from interleaved import lineage, matrix_products, take_turns, trainer
+from interleaved import lineage, matrix_products, processes, take_turns, trainer
 from results import BOUND
 
 MODEL = flags.DEFINE_string(
@@ -57,13 +58,14 @@ def transformer(build, shape):
     return build(getattr(kvision.applications, MODEL.value).architecture, shape)
 
 
-def fit(build, shape):
+def fit(policy, build, shape):
     import keras
 
+    keras.config.set_dtype_policy(policy)
     return trainer(build(shape), keras.optimizers.SGD(0.01, momentum=0.9), BATCH.value, STEPS.value)
 
 
-def stock(shape):
+def stock(policy, shape):
     """Our network, traced with the convolution of Keras's `Conv2D(groups=...)`, which runs inside XLA."""
     from unittest import mock
 
@@ -72,7 +74,7 @@ def stock(shape):
     from kvision.layers import GroupedConv2D
 
     with mock.patch.object(GroupedConv2D, "convolution_op", keras.layers.Conv2D.convolution_op):
-        return fit(ours, shape)
+        return fit(policy, ours, shape)
 
 
 def torch_loop(policy, compiled=False):
@@ -118,22 +120,22 @@ def main(_):
     theirs_name = titles.get(PEER.value, f"timm {PEER.value}")
     macs = evaluation.count_macs(ours(shape))
     for policy in POLICIES.value:
-        keras.config.set_dtype_policy(policy)
         peers = {
-            "keras": partial(fit, theirs, shape),
-            "stock": partial(stock, shape),
-            "layers": partial(fit, partial(transformer, stock_vit.layers), shape),
-            "hub": partial(fit, partial(transformer, stock_vit.hub), shape),
+            "keras": partial(fit, policy, theirs, shape),
+            "stock": partial(stock, policy, shape),
+            "layers": partial(fit, policy, partial(transformer, stock_vit.layers), shape),
+            "hub": partial(fit, policy, partial(transformer, stock_vit.hub), shape),
         }
         peer = peers.get(PEER.value, partial(torch_loop, policy))
-        runs = {"kvision": fit(ours, shape), theirs_name: peer()}
+        build = {"kvision": partial(fit, policy, ours, shape), theirs_name: peer}
         if COMPILE.value:
-            runs[f"{theirs_name}, compiled"] = torch_loop(policy, compiled=True)
-        runs[BOUND] = matrix_products(policy.removeprefix("mixed_"), 3 * macs)
+            build[f"{theirs_name}, compiled"] = partial(torch_loop, policy, compiled=True)
+        build[BOUND] = partial(matrix_products, policy.removeprefix("mixed_"), 3 * macs)
         task = f"training {MODEL.value}, {policy}, batch {BATCH.value} at {SIZE.value}"
-        medians, texts = take_turns(runs, ROUNDS.value, task)
+        with processes(build) as runs:
+            medians, texts = take_turns(runs, ROUNDS.value, task)
         row = ", ".join(f"{name} {text}" for name, text in texts.items())
-        ratios = ", ".join(f"{medians['kvision'] / medians[name]:.2f}" for name in list(runs)[1:])
+        ratios = ", ".join(f"{medians['kvision'] / medians[name]:.2f}" for name in list(build)[1:])
         print(f"{policy}: {row}; ratio {ratios}", flush=True)
 
 
