@@ -40,7 +40,8 @@ class PooledConv2D(keras.layers.Conv2D):
             )
 
     def convolution_op(self, inputs, kernel):
-        return product(ops.average_pool(inputs, self.pool_size, data_format="channels_last"), kernel)
+        means = ops.average_pool(inputs, self.pool_size, self.pool_size, data_format="channels_last")
+        return product(means, kernel)
 
     def compute_output_shape(self, input_shape):
         batch, *sizes, _ = input_shape
