@@ -75,22 +75,21 @@ def route(predictions, bias, iterations: int, stop_gradient: bool = False):
             listened = listened + v
 
         def gradient(upstream):
-            lefts, rights = [], []  # (B, J, I) and (B, J, D), whose outer products are the predictions' gradient
-            to_sums, to_listened, to_bias = _squash_gradient(sums, upstream), 0.0, 0.0
+            pairs, to_listened = [], 0.0  # (B, J, I) and (B, J, D), whose outer products are the predictions' gradient
+            to_sums = [_squash_gradient(sums, upstream)]  # of the last iteration, and then of those before
             for heard, coupling, earlier_sums in reversed(steps):
-                lefts, rights, to_bias = [*lefts, coupling], [*rights, to_sums], to_bias + ops.sum(to_sums, axis=0)
+                pairs.append((coupling, to_sums[-1]))
                 if stop_gradient:
                     break
-                to_coupling = agree(predictions, to_sums) * coupling
+                to_coupling = agree(predictions, to_sums[-1]) * coupling
                 to_agreement = to_coupling - coupling * ops.sum(to_coupling, axis=1, keepdims=True)
-                lefts, rights = [*lefts, to_agreement], [*rights, heard]
+                pairs.append((to_agreement, heard))
                 to_listened = to_listened + gather(predictions, to_agreement)
-                to_sums = _squash_gradient(earlier_sums, to_listened)
+                to_sums.append(_squash_gradient(earlier_sums, to_listened))
             else:
-                uniform = ops.full(ops.shape(predictions)[:3], 1 / above, "float32")
-                lefts, rights, to_bias = [*lefts, uniform], [*rights, to_sums], to_bias + ops.sum(to_sums, axis=0)
-            left, right = (narrow(ops.stack(factors, axis=2)) for factors in (lefts, rights))
-            return ops.matmul(ops.transpose(left, (0, 1, 3, 2)), right), to_bias
+                pairs.append((ops.full(ops.shape(predictions)[:3], 1 / above, "float32"), to_sums[-1]))
+            left, right = (narrow(ops.stack(factors, axis=2)) for factors in zip(*pairs, strict=True))
+            return ops.matmul(ops.transpose(left, (0, 1, 3, 2)), right), ops.sum(sum(to_sums), axis=0)
 
         return v, gradient
 
