@@ -9,9 +9,9 @@ import keras
 from keras import ops
 
 from kvision.layers.batch_normalization import BatchNormalization
-from kvision.layers.squeeze_excite import SqueezeExcite
+from kvision.layers.squeeze_excite import SqueezeExcite, mean
 
-POOLS = {"avg": ops.mean, "max": ops.max}
+POOLS = {"avg": mean, "max": ops.max}
 
 
 @keras.saving.register_keras_serializable(package="kvision")

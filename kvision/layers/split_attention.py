@@ -8,6 +8,7 @@ from keras import ops
 from kvision.layers.batch_normalization import BatchNormalization
 from kvision.layers.grouped_conv2d import GroupedConv2D
 from kvision.layers.pointwise_conv2d import PointwiseConv2D
+from kvision.layers.squeeze_excite import mean
 
 
 @keras.saving.register_keras_serializable(package="kvision")
@@ -68,7 +69,7 @@ class SplitAttention(keras.layers.Layer):
     def call(self, inputs, training=None):
         batch, height, width, channels = (*ops.shape(inputs)[:3], inputs.shape[-1] // self.radix)
         # The sum of the splits' means is the mean of their sum, and no feature map is written for it.
-        means = ops.reshape(ops.mean(inputs, (1, 2)), (batch, self.radix, channels))
+        means = ops.reshape(mean(inputs, (1, 2)), (batch, self.radix, channels))
         means = ops.reshape(ops.sum(means, 1), (batch, 1, 1, channels))
         scores = self.fc2(ops.relu(self.bn1(self.fc1(means), training=training)))
         if self.radix == 1:

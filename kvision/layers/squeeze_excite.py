@@ -6,6 +6,15 @@ import keras
 from keras import ops
 
 
+def mean(x, axis, keepdims=False):
+    """`ops.mean`, summed in float32 under every policy."""
+    if keras.backend.backend() == "tensorflow" and keras.backend.standardize_dtype(x.dtype) == "bfloat16":
+        import tensorflow as tf
+
+        return tf.reduce_mean(x, axis, keepdims)  # it does so by itself: Keras writes a copy in float32 first
+    return ops.mean(x, axis, keepdims)
+
+
 @keras.saving.register_keras_serializable(package="kvision")
 class SqueezeExcite(keras.layers.Layer):
     """A gate for each channel, from the means of all channels: `y_c = x_c sigmoid(W_2 relu(W_1 z + b_1) + b_2)_c`.
@@ -44,7 +53,7 @@ class SqueezeExcite(keras.layers.Layer):
         return self.fc2(self.fc1(z))
 
     def call(self, inputs):
-        gate = ops.sigmoid(self.excite(ops.mean(inputs, (1, 2))))
+        gate = ops.sigmoid(self.excite(mean(inputs, (1, 2))))
         return inputs * gate[:, None, None, :]
 
     def compute_output_shape(self, input_shape):

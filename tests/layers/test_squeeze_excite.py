@@ -4,6 +4,7 @@ import pytest
 
 from kvision.evaluation import count_macs
 from kvision.layers import SqueezeExcite
+from kvision.layers.squeeze_excite import mean
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(2, 3, 5, 8)).astype("float32")
@@ -37,6 +38,15 @@ def test_a_gate_sees_the_whole_image_and_no_other():
     changed = np.array(layer(other)) / other
     assert np.abs(changed[0] - gates[0]).max() > 1e-3
     np.testing.assert_allclose(changed[1], gates[1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_means_are_summed_in_float32(dtype):
+    """Sums of ones end at 256 in bfloat16, and at 2048 in float16."""
+    x = keras.ops.ones((2, 64, 64, 3), dtype)
+    means = mean(x, (1, 2))
+    assert keras.backend.standardize_dtype(means.dtype) == dtype
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(keras.ops.cast(means, "float32")), 1)
 
 
 def test_counts():
