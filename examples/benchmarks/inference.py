@@ -23,7 +23,7 @@ from functools import partial
 
 import stock_vit
 from absl import app, flags
-from interleaved import lineage, matrix_products, processes, take_turns
+from interleaved import keep_memory, lineage, matrix_products, processes, take_turns
 from results import BOUND
 
 MODEL = flags.DEFINE_string(
@@ -96,6 +96,7 @@ def torch_server(name, dtype, compiled, images):
     import timm
     import torch
 
+    keep_memory()
     model = timm.create_model(name).eval().to(getattr(torch, dtype), memory_format=torch.channels_last)
     forward = torch.compile(model) if compiled else model
     inputs = torch.from_numpy(images).to(getattr(torch, dtype)).permute(0, 3, 1, 2)  # as memory: channels last

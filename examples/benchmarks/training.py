@@ -19,7 +19,7 @@ from functools import partial
 
 import stock_vit
 from absl import app, flags
-from interleaved import lineage, matrix_products, processes, take_turns, trainer
+from interleaved import keep_memory, lineage, matrix_products, processes, take_turns, trainer
 from results import BOUND
 
 MODEL = flags.DEFINE_string(
@@ -82,6 +82,7 @@ def torch_loop(policy, compiled=False):
     import timm
     import torch
 
+    keep_memory()
     model = timm.create_model(PEER.value).to(memory_format=torch.channels_last).train()
     forward = torch.compile(model) if compiled else model
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
