@@ -74,9 +74,9 @@ def take_turns(
 def processes(build: dict[str, Callable[[], Callable[[], float]]]) -> Iterator[dict[str, Callable[[], float]]]:
     """The runs that the functions build, each in a process of its own, as it would train or serve.
 
-    In one process they disturb each other. oneDNN keeps what it made for a convolution's shape, and TensorFlow does not
-    ask whether that was for weights that change or for constants: of two exports of a network, the one that runs first
-    decides how both compute (a tenth of ResNet-50's time). The threads of ONNX Runtime go on waiting, busily.
+    In one process they disturb each other. Of two exports of ResNet-50, one with constants for weights, the one that
+    runs first decides how fast both are, by a tenth: they seem to share what oneDNN keeps for a convolution's shape.
+    The threads of ONNX Runtime go on waiting, busily.
     """
     spawn = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
@@ -102,7 +102,7 @@ def _ask(pool: ProcessPoolExecutor) -> float:
 
 
 def keep_memory() -> None:
-    """Has glibc keep what is freed: PyTorch advises an allocator that does, worth a fifth of its training speed."""
+    """Has glibc keep what is freed, or page faults take 6 to 13 % of the time in which PyTorch's ResNet-50 answers."""
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         mallopt = ctypes.CDLL(None).mallopt
         for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD

@@ -11,7 +11,8 @@ def mean(x, axis, keepdims=False):
     if keras.backend.backend() == "tensorflow" and keras.backend.standardize_dtype(x.dtype) == "bfloat16":
         import tensorflow as tf
 
-        return tf.reduce_mean(x, axis, keepdims)  # it does so by itself: Keras writes a copy in float32 first
+        if not tf.config.list_physical_devices("GPU"):
+            return tf.reduce_mean(x, axis, keepdims)  # does so by itself, without Keras's copy in float32
     return ops.mean(x, axis, keepdims)
 
 

@@ -84,15 +84,16 @@ TINY = ["--model=ResNet18", "--size=32", "--rounds=1", "--steps=1"]
         ),
         (
             "inference.py",
-            [*TINY, "--batches=2", "--peer=unfolded,onnx", "--dtypes=float32"],
+            [*TINY, "--batches=1,2", "--peer=unfolded,onnx", "--dtypes=float32"],
             {
-                "serving ResNet18, float32, batch 2 at 32": [
+                f"serving ResNet18, float32, batch {batch} at 32": [
                     "kvision variables",
                     "kvision constants",
                     "unfolded variables",
                     "ONNX Runtime, float32",
                     "matrix products",
                 ]
+                for batch in (1, 2)
             },
         ),
     ],
